@@ -1,0 +1,3 @@
+module github.com/windevkay/forge/genie
+
+go 1.26
