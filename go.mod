@@ -1,3 +1,15 @@
 module github.com/windevkay/forge/genie
 
 go 1.26
+
+require (
+	github.com/go-json-experiment/json v1.27.2
+	github.com/stretchr/testify v1.12.1
+)
+
+require (
+	github.com/anishathalye/porcupine v1.3.1 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
+)

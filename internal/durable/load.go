@@ -1,0 +1,186 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+// attempts bounds how often Load starts again because another process has moved
+// the files under it. Each time that process got something done.
+const attempts = 100
+
+// Load gives the contents of the file to read and empties the file. The
+// contents are in the file or in the hand-over file at every instant, and stay
+// in the latter until a Commit; a start in between loads them from there. While
+// the process that loaded them lives they are its own: another Load, there or in
+// another process, finds nothing.
+//
+// read is not called where there is nothing to load. It may be called again,
+// from the start, when the file was replaced meanwhile. Its error is returned,
+// and no file is touched.
+func (f *File) Load(read func(name string, r io.Reader) error) error {
+	for range attempts {
+		err := f.load(read)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return &fs.PathError{Op: "load", Path: f.path, Err: errMoved}
+}
+
+var errMoved = errors.New("being replaced again and again")
+
+func (f *File) load(read func(name string, r io.Reader) error) error {
+	name, err := f.source()
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		return f.nothingToLoad()
+	}
+	h, mine, err := f.claim(name)
+	if err != nil {
+		return err
+	}
+	if !mine {
+		if h != nil {
+			h.Close()
+		}
+		return f.nothingToLoad()
+	}
+	if err := read(name, h); err != nil {
+		h.Close()
+		return f.withOther(name, err)
+	}
+	if err := f.clear(name, h); err != nil {
+		h.Close()
+		return err
+	}
+	f.loaded = h
+	owned.hold(holding{f.fs, f.HandOver()}, h)
+	return nil
+}
+
+// source returns which file holds the contents: the file if it is not empty,
+// else the hand-over file, if there is one and this process does not own it.
+func (f *File) source() (string, error) {
+	full, err := f.filled(f.path)
+	if err != nil || full {
+		return f.path, err
+	}
+	if owned.has(holding{f.fs, f.HandOver()}) {
+		return "", nil
+	}
+	full, err = f.filled(f.HandOver())
+	if err != nil || !full {
+		return "", err
+	}
+	return f.HandOver(), nil
+}
+
+func (f *File) nothingToLoad() (err error) {
+	// What is not empty belongs to another process, which is loading it.
+	if left, err := f.stat(f.path); err == nil && left != nil && left.Size() == 0 {
+		f.left = left
+	}
+	return err
+}
+
+// claim opens and locks name, and makes sure that it is what source chose.
+func (f *File) claim(name string) (h Handle, mine bool, err error) {
+	h, mine, err = f.fs.Own(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, errMoved
+	}
+	if err != nil || !mine {
+		return h, false, err
+	}
+	again, err := f.source()
+	if err == nil {
+		err = f.isAt(h, name)
+	}
+	if err == nil && again != name {
+		err = errMoved
+	}
+	if err != nil {
+		h.Close()
+		return nil, false, err
+	}
+	return h, true, nil
+}
+
+// isAt returns errMoved unless h is the file called name.
+func (f *File) isAt(h Handle, name string) error {
+	info, err := h.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := f.fs.Stat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err != nil || !f.fs.Same(info, there) {
+		return errMoved
+	}
+	return nil
+}
+
+// withOther adds to the error of reading name where else data may be.
+func (f *File) withOther(name string, err error) error {
+	if full, _ := f.filled(f.HandOver()); full && name == f.path {
+		return fmt.Errorf("%w; %s holds what was loaded before it", err, f.HandOver())
+	}
+	return err
+}
+
+// clear leaves an empty file, and the contents of name, open as h, in the
+// hand-over file.
+func (f *File) clear(name string, h Handle) error {
+	// The file may be an edit that its editor did not sync: after a power cut
+	// the names below would be there and the contents not.
+	if err := h.Sync(); err != nil {
+		return err
+	}
+	// The empty file comes first, so that a full disk shows before anything has
+	// moved. It needs no sync: it has no contents to lose.
+	temp, tempName, err := f.createTemp()
+	if err != nil {
+		return err
+	}
+	err = f.handOver(name, h)
+	if err == nil {
+		// The contents must have their name on the disk before the file is
+		// empty there.
+		err = f.syncDir()
+	}
+	if err == nil {
+		err = f.fs.Rename(tempName, f.path)
+	}
+	if err != nil {
+		f.discard(temp, tempName)
+		return err
+	}
+	f.left, err = f.stat(f.path)
+	return errors.Join(err, temp.Close())
+}
+
+// handOver moves the file to the hand-over file, unless that is where the
+// contents are. One that is there already is older, but somebody may want it.
+func (f *File) handOver(name string, h Handle) error {
+	if name == f.HandOver() {
+		return nil
+	}
+	full, err := f.filled(f.HandOver())
+	if err == nil && full {
+		err = f.fs.Rename(f.HandOver(), f.Previous())
+	}
+	if err == nil {
+		err = f.fs.Rename(name, f.HandOver())
+	}
+	if err != nil {
+		return err
+	}
+	return f.isAt(h, f.HandOver()) // else a newer backup came between
+}

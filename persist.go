@@ -1,0 +1,60 @@
+package genie
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/windevkay/forge/genie/internal/codec"
+	"github.com/windevkay/forge/genie/internal/durable"
+	"github.com/windevkay/forge/genie/internal/trie"
+)
+
+// A destination of backups has two verbs: create, then write, and commit or
+// abort; and load. Only durable.File is one so far. Another, off the machine,
+// goes where it is named here and in state, which is the time for an interface;
+// io.WriteCloser would not do, for its Close cannot tell commit from abort.
+
+// readBackup loads file, which leaves it empty. What cannot be loaded whole is
+// not loaded, and nothing is touched.
+func readBackup(file *durable.File) (*trie.Map, error) {
+	entries := trie.New()
+	err := file.Load(func(name string, r io.Reader) error {
+		entries = trie.New()
+		err := codec.Decode(r, func(key, value string) bool {
+			_, existed := entries.Set(key, value)
+			return existed
+		})
+		if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
+			return &CorruptError{Path: name, Offset: syntax.Offset, Err: syntax.Err}
+		}
+		return err
+	})
+	if errors.Is(err, ErrCorrupt) {
+		return nil, err // it says all this itself
+	}
+	if err != nil {
+		return nil, fmt.Errorf("genie: load %s: %w", file.Path(), err)
+	}
+	return entries, nil
+}
+
+// writeBackup replaces file by the entries of view, or leaves it as it was.
+func writeBackup(file *durable.File, view trie.View) error {
+	if err := replace(file, view); err != nil {
+		return fmt.Errorf("genie: back up %s: %w", file.Path(), err)
+	}
+	return nil
+}
+
+func replace(file *durable.File, view trie.View) error {
+	pending, err := file.Create()
+	if err != nil {
+		return err
+	}
+	if _, err := codec.Encode(pending, view.All); err != nil {
+		pending.Abort()
+		return err
+	}
+	return pending.Commit()
+}
