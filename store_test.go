@@ -1,0 +1,856 @@
+package genie_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/windevkay/forge/genie"
+)
+
+func Example() {
+	store, err := genie.NewStore()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	store.Set("username", "alice")
+	store.Set("config.timeout", "30s")
+
+	value, exists := store.Get("username")
+	if exists {
+		fmt.Printf("Username: %s\n", value)
+	}
+
+	store.StartAutoBackup(5 * time.Minute)
+	defer store.StopAutoBackup()
+
+	go func() {
+		for err := range store.AutoBackupErrors() {
+			log.Printf("Backup error: %v", err)
+		}
+	}()
+
+	if err := store.Backup(); err != nil {
+		log.Printf("Manual backup failed: %v", err)
+	}
+	// Output: Username: alice
+}
+
+// exampleFile returns a path for an example, in a folder of its own.
+func exampleFile() string {
+	dir, err := os.MkdirTemp("", "genie-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	return filepath.Join(dir, "store.json")
+}
+
+func ExampleNewStore() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("city", "Oslo")
+	if err := store.Close(); err != nil { // backs up
+		log.Fatal(err)
+	}
+
+	store, err = genie.NewStore(genie.WithPath(path)) // the next start of the program
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Get("city"))
+	// Output: Oslo true
+}
+
+func ExampleStore_Set() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("port", "8080")
+	fmt.Println(store.Get("port"))
+	store.Delete("port")
+	fmt.Println(store.Get("port"))
+	// Output:
+	// 8080 true
+	//  false
+}
+
+func ExampleStore_Backup() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("greeting", "hello")
+	if err := store.Backup(); err != nil {
+		switch {
+		case errors.Is(err, syscall.ENOSPC):
+			log.Print("the disk is full; the last backup is still there")
+		default:
+			log.Print(err)
+		}
+	}
+	contents, _ := os.ReadFile(path)
+	fmt.Printf("%s", contents)
+	// Output: {"greeting":"hello"}
+}
+
+func ExampleStore_StartAutoBackup() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	failures := store.AutoBackupErrors()
+	store.StartAutoBackup(time.Millisecond)
+	store.Set("state", "saved without being asked")
+	for store.Snapshot(); ; {
+		if contents, _ := os.ReadFile(path); len(contents) > 0 {
+			fmt.Printf("%s", contents)
+			break
+		}
+	}
+	store.StopAutoBackup() // closes the channel
+	for err := range failures {
+		log.Print(err)
+	}
+	// Output: {"state":"saved without being asked"}
+}
+
+func ExampleStore_Update() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("visits", "41")
+	err = store.Update(func(tx *genie.Tx) error {
+		visits, _ := tx.Get("visits")
+		n, err := strconv.Atoi(visits)
+		if err != nil {
+			return err // and nothing has changed
+		}
+		tx.Set("visits", strconv.Itoa(n+1))
+		return nil
+	})
+	fmt.Println(err)
+	fmt.Println(store.Get("visits"))
+	// Output:
+	// <nil>
+	// 42 true
+}
+
+func ExampleStore_All() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("old:a", "1")
+	store.Set("old:b", "2")
+	store.Set("new:c", "3")
+	for key := range store.All() {
+		if strings.HasPrefix(key, "old:") {
+			store.Delete(key) // the loop goes on over the map as it was
+		}
+	}
+	fmt.Println(store.Snapshot())
+	// Output: map[new:c:3]
+}
+
+func ExampleStore_View() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("width", "3")
+	store.Set("height", "4")
+	err = store.View(func(v *genie.View) error {
+		store.Set("height", "5") // this view does not see it
+		width, _ := v.Get("width")
+		height, _ := v.Get("height")
+		fmt.Println(width, "by", height)
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// 3 by 4
+	// <nil>
+}
+
+func ExampleStore_WriteTo() {
+	path := exampleFile()
+	defer os.RemoveAll(filepath.Dir(path))
+
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("greeting", "hello")
+	n, err := store.WriteTo(os.Stdout)
+	fmt.Println(n, err)
+	// Output:
+	// {"greeting":"hello"}
+	// 21 <nil>
+}
+
+// newStore returns an empty store on a file of its own.
+func newStore(t testing.TB) *genie.Store {
+	t.Helper()
+	return openStore(t, filepath.Join(t.TempDir(), "store.json"))
+}
+
+func openStore(t testing.TB, path string) *genie.Store {
+	t.Helper()
+	store, err := genie.NewStore(genie.WithPath(path))
+	require.NoError(t, err)
+	return store
+}
+
+// reloaded backs store up and returns what a backup made of it holds.
+func reloaded(t testing.TB, store *genie.Store) map[string]string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "copy.json")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	_, err = store.WriteTo(file)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	return openStore(t, path).Snapshot()
+}
+
+// contents returns what is in the folder of path: names and texts.
+func contents(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		found[e.Name()] = e.Type().String()
+		if e.Type().IsRegular() {
+			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			require.NoError(t, err)
+			found[e.Name()] = string(text)
+		}
+	}
+	return found
+}
+
+// A store is a map: whatever is done to it, it holds what a map would.
+func TestStoreIsAMap(t *testing.T) {
+	store := newStore(t)
+	model := map[string]string{}
+	rapid.Check(t, func(rt *rapid.T) {
+		key := rapid.SampledFrom([]string{"", "a", "b", "c", "\xff", "\x00b64:", "ключ"})
+		value := rapid.StringN(0, 8, -1)
+		rt.Repeat(map[string]func(*rapid.T){
+			"set": func(rt *rapid.T) {
+				k, v := key.Draw(rt, "key"), value.Draw(rt, "value")
+				store.Set(k, v)
+				model[k] = v
+			},
+			"delete": func(rt *rapid.T) {
+				k := key.Draw(rt, "key")
+				store.Delete(k)
+				delete(model, k)
+			},
+			"update": func(rt *rapid.T) {
+				k, v := key.Draw(rt, "key"), value.Draw(rt, "value")
+				gone := key.Draw(rt, "gone")
+				keep := rapid.Bool().Draw(rt, "keep")
+				changed := maps.Clone(model)
+				changed[k] = v
+				delete(changed, gone)
+				err := store.Update(func(tx *genie.Tx) error {
+					tx.Set(k, v)
+					tx.Delete(gone)
+					got, ok := tx.Get(k)
+					want, has := changed[k]
+					require.Equal(rt, has, ok)
+					require.Equal(rt, want, got)
+					require.Equal(rt, len(changed), tx.Len())
+					if !keep {
+						return io.EOF
+					}
+					return nil
+				})
+				if keep {
+					model = changed
+				} else {
+					require.ErrorIs(rt, err, io.EOF)
+				}
+			},
+			"": func(rt *rapid.T) {
+				require.Equal(rt, model, store.Snapshot())
+				require.Equal(rt, model, maps.Collect(store.All()))
+				require.Equal(rt, len(model), store.Len())
+				for _, k := range []string{"", "a", "\xff", "missing"} {
+					got, ok := store.Get(k)
+					want, has := model[k]
+					require.Equal(rt, has, ok)
+					require.Equal(rt, want, got)
+				}
+			},
+		})
+	})
+	require.Equal(t, model, reloaded(t, store))
+}
+
+// Any bytes come back, through the file too.
+func FuzzStore(f *testing.F) {
+	f.Add("key", "value", "key", "other")
+	f.Add("\xff", "\xfe", "\xef\xbf\xbd", "\u2028")
+	f.Add("\x00b64:", "\x00b64:/w==", "", "\x00")
+	f.Fuzz(func(t *testing.T, k1, v1, k2, v2 string) {
+		store := newStore(t)
+		store.Set(k1, v1)
+		store.Set(k2, v2)
+		want := map[string]string{k1: v1}
+		want[k2] = v2
+		require.Equal(t, want, store.Snapshot())
+		require.Equal(t, want, reloaded(t, store))
+	})
+}
+
+func TestDefaultFileIsInTheHomeFolder(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home) // Windows
+	store, err := genie.NewStore()
+	require.NoError(t, err)
+	require.Empty(t, contents(t, home), "nothing to load, nothing written")
+	store.Set("k", "v")
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{".kvstore_backup.json": "{\"k\":\"v\"}\n"}, contents(t, home))
+}
+
+func TestLoadClearsTheFileAndKeepsTheData(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "b.json")
+	text := `{"a":"1","b":"2"}`
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+
+	store := openStore(t, path)
+	require.Equal(t, map[string]string{"a": "1", "b": "2"}, store.Snapshot())
+	require.Equal(t, map[string]string{"b.json": "", "b.json.loaded": text}, contents(t, dir))
+
+	require.Zero(t, openStore(t, path).Len(), "a second store finds nothing")
+
+	store.Delete("a")
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{"b.json": "{\"b\":\"2\"}\n"}, contents(t, dir))
+	if runtime.GOOS != "windows" {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), info.Mode())
+	}
+}
+
+func TestNewStoreErrors(t *testing.T) {
+	file := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		}
+	}
+	tests := map[string]struct {
+		prepare func(t *testing.T, path string)
+		is      error
+		corrupt int64 // offset, or -1
+	}{
+		"directory":      {func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) }, genie.ErrNotRegular, -1},
+		"pipe":           {makePipe, genie.ErrNotRegular, -1},
+		"missing folder": {func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Dir(path))) }, fs.ErrNotExist, -1},
+		"half a file":    {file(`{"a":"1","b`), genie.ErrCorrupt, 11},
+		"not strings":    {file(`{"a":1}`), genie.ErrCorrupt, 5},
+		"a list":         {file(`["a"]`), genie.ErrCorrupt, 0},
+		"two objects":    {file(`{"a":"1"} {}`), genie.ErrCorrupt, 10},
+		"a name twice":   {file(`{"a":"1","a":"2"}`), genie.ErrCorrupt, 9},
+		"not UTF-8":      {file("{\"a\":\"\xff\"}"), genie.ErrCorrupt, 6},
+		"white space":    {file(" \n"), genie.ErrCorrupt, -1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			dir := filepath.Join(top, "d")
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			path := filepath.Join(dir, "b.json")
+			test.prepare(t, path)
+			before := map[string]string{}
+			if _, err := os.Stat(dir); err == nil {
+				before = contents(t, dir)
+			}
+
+			_, err := genie.NewStore(genie.WithPath(path))
+			require.ErrorIs(t, err, test.is)
+			require.ErrorContains(t, err, "genie: ")
+			require.ErrorContains(t, err, path)
+			if test.corrupt >= 0 {
+				corrupt, ok := errors.AsType[*genie.CorruptError](err)
+				require.True(t, ok)
+				require.Equal(t, path, corrupt.Path)
+				require.Equal(t, test.corrupt, corrupt.Offset)
+			}
+			if test.is != fs.ErrNotExist {
+				require.Equal(t, before, contents(t, dir), "nothing changed on disk")
+			}
+		})
+	}
+}
+
+func makePipe(t *testing.T, path string) {
+	if err := exec.Command("mkfifo", path).Run(); err != nil {
+		t.Skip("no named pipes here: ", err)
+	}
+}
+
+func TestHomeFolderErrors(t *testing.T) {
+	for name, home := range map[string]string{
+		"unset":   "",
+		"missing": filepath.Join(t.TempDir(), "gone"),
+		"a file":  makeFile(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HOME", home)
+			t.Setenv("USERPROFILE", home)
+			_, err := genie.NewStore()
+			require.ErrorContains(t, err, "genie: ")
+		})
+	}
+	_, err := genie.NewStore(genie.WithPath(""))
+	require.ErrorIs(t, err, fs.ErrInvalid)
+}
+
+func makeFile(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	return path
+}
+
+func TestBackupErrorNamesFileAndCause(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d", "b.json")
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+	store := openStore(t, path)
+	store.Set("k", "v")
+	require.NoError(t, os.Remove(filepath.Dir(path)))
+
+	err := store.Backup()
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "genie: back up "+path)
+	require.ErrorIs(t, store.Close(), fs.ErrNotExist)
+	value, _ := store.Get("k")
+	require.Equal(t, "v", value, "memory is intact")
+
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{"b.json": "{\"k\":\"v\"}\n"}, contents(t, filepath.Dir(path)))
+}
+
+func TestBackupKeepsAFileOfSomebodyElse(t *testing.T) {
+	dir := t.TempDir()
+	store := openStore(t, filepath.Join(dir, "b.json"))
+	store.Set("k", "mine")
+	require.NoError(t, store.Backup())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.json"), []byte(`{"k":"theirs, longer"}`), 0o600))
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{
+		"b.json":      "{\"k\":\"mine\"}\n",
+		"b.json.prev": `{"k":"theirs, longer"}`,
+	}, contents(t, dir))
+}
+
+func TestCloseAnyNumberOfTimes(t *testing.T) {
+	store := newStore(t)
+	store.StartAutoBackup(time.Hour)
+	errs := store.AutoBackupErrors()
+	for i := range 3 {
+		store.Set("k", strconv.Itoa(i))
+		require.NoError(t, store.Close())
+	}
+	_, open := <-errs
+	require.False(t, open)
+	value, ok := store.Get("k")
+	require.True(t, ok)
+	require.Equal(t, "2", value)
+}
+
+func TestWriteTo(t *testing.T) {
+	store := newStore(t)
+	want := map[string]string{}
+	for i := range 5000 {
+		want[fmt.Sprint("key", i)] = strings.Repeat("v", i%100)
+		store.Set(fmt.Sprint("key", i), strings.Repeat("v", i%100))
+	}
+	var buf bytes.Buffer
+	n, err := store.WriteTo(&buf)
+	require.NoError(t, err)
+	require.Equal(t, int64(buf.Len()), n)
+	var got map[string]string
+	require.NoError(t, json.Unmarshal(buf.Bytes(), &got))
+	require.Equal(t, want, got)
+
+	var _ io.WriterTo = store
+	n, err = store.WriteTo(&limited{room: 100_000})
+	require.ErrorIs(t, err, errFull)
+	require.Equal(t, int64(100_000), n)
+}
+
+var errFull = errors.New("full")
+
+// limited is a writer with room for so many bytes.
+type limited struct{ room int }
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(l.room, len(p))
+	if l.room -= n; n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+func TestViewIsOneInstant(t *testing.T) {
+	store := newStore(t)
+	store.Set("a", "1")
+	store.Set("gone", "soon")
+	var kept *genie.View
+	err := store.View(func(v *genie.View) error {
+		kept = v
+		store.Set("a", "2")
+		store.Set("b", "2")
+		store.Delete("gone")
+		value, ok := v.Get("a")
+		require.True(t, ok)
+		require.Equal(t, "1", value)
+		require.Equal(t, 2, v.Len())
+		require.Equal(t, map[string]string{"a": "1", "gone": "soon"}, maps.Collect(v.All()))
+		return errFull
+	})
+	require.ErrorIs(t, err, errFull)
+	require.Equal(t, map[string]string{"a": "2", "b": "2"}, store.Snapshot())
+
+	const message = "genie: View used after its function has returned"
+	require.PanicsWithValue(t, message, func() { kept.Get("a") })
+	require.PanicsWithValue(t, message, func() { kept.Len() })
+	require.PanicsWithValue(t, message, func() { _ = maps.Collect(kept.All()) })
+	require.PanicsWithValue(t, "mine", func() { _ = store.View(func(*genie.View) error { panic("mine") }) })
+}
+
+func TestAllIsScopedByItsLoop(t *testing.T) {
+	store := newStore(t)
+	for i := range 100 {
+		store.Set(strconv.Itoa(i), "old")
+	}
+	loops := 0
+	all := store.All()
+	for key, value := range all {
+		require.Equal(t, "old", value, "a loop does not see its own writes")
+		store.Set(key, "new")
+		store.Set(key+"'", "new")
+		got, _ := store.Get(key)
+		require.Equal(t, "new", got)
+		if loops++; loops == 50 {
+			require.Len(t, maps.Collect(store.All()), 150, "another loop inside")
+		}
+	}
+	require.Equal(t, 100, loops)
+	require.Len(t, maps.Collect(all), 200, "the next loop sees the map as it is then")
+
+	for range store.All() {
+		break
+	}
+	require.PanicsWithValue(t, "mine", func() {
+		for range store.All() {
+			panic("mine")
+		}
+	})
+	store.Set("after", "x")
+	require.Equal(t, 201, store.Len())
+}
+
+func TestUpdateIsAllOrNothing(t *testing.T) {
+	store := newStore(t)
+	store.Set("a", "1")
+	store.Set("gone", "soon")
+	before := store.Snapshot()
+	write := func(tx *genie.Tx) {
+		tx.Set("a", "2")
+		tx.Set("a", "3")
+		tx.Set("b", "1")
+		tx.Delete("gone")
+		tx.Delete("missing")
+		require.Equal(t, 2, tx.Len())
+	}
+	require.ErrorIs(t, store.Update(func(tx *genie.Tx) error { write(tx); return errFull }), errFull)
+	require.Equal(t, before, store.Snapshot(), "after an error")
+
+	require.PanicsWithValue(t, "mine", func() {
+		_ = store.Update(func(tx *genie.Tx) error { write(tx); panic("mine") })
+	})
+	require.Equal(t, before, store.Snapshot(), "after a panic")
+
+	var wg sync.WaitGroup
+	returned := false
+	wg.Go(func() {
+		_ = store.Update(func(tx *genie.Tx) error { write(tx); runtime.Goexit(); return nil })
+		returned = true
+	})
+	wg.Wait()
+	require.False(t, returned, "Goexit ends the caller")
+	require.Equal(t, before, store.Snapshot(), "after Goexit")
+
+	require.NoError(t, store.Update(func(tx *genie.Tx) error { write(tx); return nil }))
+	require.Equal(t, map[string]string{"a": "3", "b": "1"}, store.Snapshot())
+}
+
+func TestUpdatePanicShowsItsStack(t *testing.T) {
+	store := newStore(t)
+	defer func() {
+		require.Equal(t, "mine", recover())
+		require.Contains(t, string(debug.Stack()), "panicsDeepInside")
+		store.Set("still", "works")
+		require.Equal(t, 1, store.Len())
+	}()
+	_ = store.Update(func(*genie.Tx) error { return panicsDeepInside() })
+}
+
+//go:noinline
+func panicsDeepInside() error { panic("mine") }
+
+func TestTxEndsWithItsFunction(t *testing.T) {
+	store := newStore(t)
+	var kept *genie.Tx
+	require.NoError(t, store.Update(func(tx *genie.Tx) error { kept = tx; return nil }))
+	for name, use := range map[string]func(){
+		"Get":    func() { kept.Get("k") },
+		"Set":    func() { kept.Set("k", "v") },
+		"Delete": func() { kept.Delete("k") },
+		"Len":    func() { kept.Len() },
+	} {
+		require.PanicsWithValue(t, "genie: Tx used after its function has returned", use, name)
+	}
+	require.Zero(t, store.Len())
+}
+
+// A store called from inside its own Update says so instead of hanging.
+func TestStoreInsideItsOwnUpdate(t *testing.T) {
+	store, other := newStore(t), newStore(t)
+	for name, call := range map[string]func(){
+		"Get":              func() { store.Get("k") },
+		"Set":              func() { store.Set("k", "v") },
+		"Delete":           func() { store.Delete("k") },
+		"Len":              func() { store.Len() },
+		"Snapshot":         func() { store.Snapshot() },
+		"All":              func() { _ = maps.Collect(store.All()) },
+		"View":             func() { _ = store.View(func(*genie.View) error { return nil }) },
+		"Update":           func() { _ = store.Update(func(*genie.Tx) error { return nil }) },
+		"WriteTo":          func() { _, _ = store.WriteTo(io.Discard) },
+		"Backup":           func() { _ = store.Backup() },
+		"StartAutoBackup":  func() { store.StartAutoBackup(time.Hour) },
+		"StopAutoBackup":   func() { store.StopAutoBackup() },
+		"AutoBackupErrors": func() { store.AutoBackupErrors() },
+		"Close":            func() { _ = store.Close() },
+		"through another": func() {
+			_ = other.Update(func(*genie.Tx) error { store.Get("k"); return nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.PanicsWithValue(t, "genie: store called from inside its own Update; use the Tx", func() {
+				_ = store.Update(func(tx *genie.Tx) error { tx.Set("k", "half done"); call(); return nil })
+			})
+			require.Zero(t, store.Len(), "nothing has changed")
+		})
+	}
+	require.NoError(t, store.Update(func(*genie.Tx) error {
+		other.Set("from", "inside") // another store is fine
+		return other.Update(func(tx *genie.Tx) error { tx.Set("and", "nested"); return nil })
+	}))
+	require.Equal(t, map[string]string{"from": "inside", "and": "nested"}, other.Snapshot())
+}
+
+// Others wait while an Update runs; they are not taken for its own calls.
+func TestOthersWaitForAnUpdate(t *testing.T) {
+	store := newStore(t)
+	got := make(chan string, 8)
+	started := make(chan struct{})
+	require.NoError(t, store.Update(func(tx *genie.Tx) error {
+		for range cap(got) {
+			go func() {
+				started <- struct{}{}
+				value, _ := store.Get("k")
+				got <- value
+			}()
+			<-started
+		}
+		tx.Set("k", "done")
+		return nil
+	}))
+	for range cap(got) {
+		require.Equal(t, "done", <-got)
+	}
+}
+
+// Every method, at once, from many goroutines; the race detector watches.
+func TestAllMethodsAtOnce(t *testing.T) {
+	store := newStore(t)
+	ways := []func(i int){
+		func(i int) { store.Set(strconv.Itoa(i%50), strconv.Itoa(i)) },
+		func(i int) { store.Get(strconv.Itoa(i % 50)) },
+		func(i int) { store.Delete(strconv.Itoa(i % 50)) },
+		func(int) { store.Len() },
+		func(int) { store.Snapshot() },
+		func(int) {
+			for range store.All() {
+				break
+			}
+		},
+		func(i int) {
+			_ = store.View(func(v *genie.View) error { v.Get(strconv.Itoa(i % 50)); return nil })
+		},
+		func(i int) {
+			_ = store.Update(func(tx *genie.Tx) error { tx.Set(strconv.Itoa(i%50), "tx"); return nil })
+		},
+		func(int) { _, _ = store.WriteTo(io.Discard) },
+		func(i int) {
+			if i%20 == 0 {
+				_ = store.Backup()
+			}
+		},
+		func(i int) {
+			if i%10 == 0 {
+				store.StartAutoBackup(time.Millisecond)
+			}
+		},
+		func(i int) {
+			if i%25 == 0 {
+				store.StopAutoBackup()
+			}
+		},
+		func(i int) {
+			if i%50 == 0 {
+				_ = store.Close()
+			}
+		},
+		func(int) { store.AutoBackupErrors() },
+	}
+	var wg sync.WaitGroup
+	for _, way := range ways {
+		for range 2 {
+			wg.Go(func() {
+				for i := range 300 {
+					way(i)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	require.NoError(t, store.Close())
+}
+
+func TestIdleStoresHoldNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	stores := make([]*genie.Store, 500)
+	for i := range stores {
+		stores[i] = newStore(t)
+		stores[i].Set("k", "v")
+		stores[i].Get("k")
+		stores[i].StartAutoBackup(time.Hour)
+	}
+	for runtime.NumGoroutine() > before { // the last owners are on their way out
+		runtime.Gosched()
+	}
+	for _, store := range stores {
+		store.StopAutoBackup()
+	}
+}
+
+func TestForgottenStoreIsGarbage(t *testing.T) {
+	collected := make(chan struct{})
+	func() {
+		store := newStore(t)
+		store.Set("k", "v")
+		store.StartAutoBackup(time.Hour)
+		store.StopAutoBackup()
+		runtime.AddCleanup(store, func(struct{}) { close(collected) }, struct{}{})
+	}()
+	for {
+		runtime.GC()
+		select {
+		case <-collected:
+			return
+		default:
+			runtime.Gosched()
+		}
+	}
+}
+
+func TestHotPathsAllocateNothing(t *testing.T) {
+	if raceEnabled() {
+		t.Skip("pools drop things on purpose under the race detector")
+	}
+	store := newStore(t)
+	store.Set("k", "v")
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Get("k") }))
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Set("k", "v") }), "one in 64")
+}
+
+// raceEnabled reports whether the race detector is on.
+func raceEnabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// The snippet in the README is the Example above, to the letter.
+func TestReadmeShowsTheExample(t *testing.T) {
+	source, err := os.ReadFile("store_test.go")
+	require.NoError(t, err)
+	_, body, found := strings.Cut(string(source), "func Example() {\n")
+	require.True(t, found)
+	body, _, found = strings.Cut(body, "\t// Output:")
+	require.True(t, found)
+	var lines []string
+	for line := range strings.Lines(body) {
+		lines = append(lines, strings.TrimPrefix(line, "\t"))
+	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), "```go\n"+strings.Join(lines, "")+"```\n")
+}
