@@ -1,11 +1,27 @@
 package genie
 
 import (
+	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/windevkay/forge/genie/internal/durable"
 )
 
 // TestMain gives the tests a home folder of their own and ends with a look for
@@ -22,4 +38,428 @@ func TestMain(m *testing.M) {
 		os.RemoveAll(home)
 		os.Exit(code)
 	}))
+}
+
+// A seam is the real disk, with a door in front of every backup.
+type seam struct {
+	durable.OS
+	creates atomic.Int64 // backups begun
+	fail    atomic.Pointer[error]
+	gate    chan struct{} // nil: open; else each backup waits for one receive
+}
+
+func (d *seam) Create(name string) (durable.Handle, error) {
+	d.creates.Add(1)
+	if d.gate != nil {
+		<-d.gate
+	}
+	if err := d.fail.Load(); err != nil {
+		return nil, *err
+	}
+	return d.OS.Create(name)
+}
+
+func (d *seam) failWith(err error) { d.fail.Store(&err) }
+
+// open returns an empty store on disk.
+func open(t testing.TB, disk durable.FS) *Store {
+	t.Helper()
+	store, err := newStore(disk, filepath.Join(t.TempDir(), "store.json"))
+	require.NoError(t, err)
+	return store
+}
+
+// inBubble runs test with a fake clock and looks for goroutines it left behind:
+// twice, for the bubble itself fails when one outlives the test.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	defer goleak.VerifyNone(t)
+	synctest.Test(t, test)
+}
+
+// pass lets the fake clock go on by d and everything that is due then happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	disk := &seam{}
+	store := open(t, disk)
+	store.Set("k", "v")
+	store.Get("k")
+	store.StartAutoBackup(time.Millisecond)
+	for disk.creates.Load() < 3 { // in real time
+		store.Set("k", strconv.FormatInt(disk.creates.Load(), 10))
+		runtime.Gosched()
+	}
+	store.StopAutoBackup()
+	goleak.VerifyNone(t) // no option, no Close
+
+	store.Set("k", "still works")
+	value, _ := store.Get("k")
+	require.Equal(t, "still works", value)
+}
+
+// The detector detects: a goroutine that somebody forgot is found.
+func TestLeakIsSeen(t *testing.T) {
+	forgotten := make(chan struct{})
+	go func() { <-forgotten }()
+	require.ErrorContains(t, goleak.Find(), "TestLeakIsSeen")
+	close(forgotten)
+	goleak.VerifyNone(t)
+}
+
+func TestOneBackupEachInterval(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{}
+		store := open(t, disk)
+		store.StartAutoBackup(time.Minute)
+		pass(59 * time.Second)
+		require.Zero(t, disk.creates.Load(), "the first is one interval away")
+		pass(time.Second)
+		for n := range int64(10) {
+			require.Equal(t, n+1, disk.creates.Load())
+			store.Set("k", strconv.FormatInt(n, 10))
+			pass(time.Minute)
+		}
+		store.StartAutoBackup(time.Second) // changes nothing while it runs
+		store.Set("k", "v")
+		pass(time.Minute)
+		require.Equal(t, int64(12), disk.creates.Load())
+		store.StopAutoBackup()
+
+		store.Set("k", "after")
+		pass(10 * time.Minute) // goleak sees no timers: this does
+		require.Equal(t, int64(12), disk.creates.Load())
+	})
+}
+
+// The check above can fail: a schedule that was not stopped goes on.
+func TestForgottenScheduleIsSeen(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{}
+		store := open(t, disk)
+		store.StartAutoBackup(time.Minute)
+		synctest.Wait()
+		forgotten := store.state.auto
+		store.state.auto = newAutoBackup()
+		store.StopAutoBackup()
+		pass(10 * time.Minute)
+		require.NotZero(t, disk.creates.Load())
+		forgotten.timer.Stop()
+	})
+}
+
+func TestAutoBackupAgainAfterStop(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{}
+		store := open(t, disk)
+		store.StopAutoBackup() // without a start
+		for round := range int64(3) {
+			errs := store.AutoBackupErrors()
+			store.StartAutoBackup(time.Minute)
+			require.Equal(t, errs, store.AutoBackupErrors(), "before the start, the channel of that run")
+			store.Set("k", strconv.FormatInt(round, 10))
+			pass(time.Minute)
+			require.Equal(t, round+1, disk.creates.Load())
+			store.StopAutoBackup()
+			store.StopAutoBackup() // twice
+			_, open := <-errs
+			require.False(t, open)
+		}
+	})
+}
+
+func TestNothingNewNothingWritten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{}
+		store := open(t, disk)
+		store.StartAutoBackup(time.Minute)
+		defer store.StopAutoBackup()
+		tick := func(want int64, because string) {
+			t.Helper()
+			pass(time.Minute)
+			require.Equal(t, want, disk.creates.Load(), because)
+		}
+		tick(1, "no backup has succeeded yet")
+		tick(1, "nothing has changed")
+		store.Delete("missing")
+		_ = store.Update(func(tx *Tx) error { tx.Set("k", "v"); return errors.New("no") })
+		_ = store.Update(func(tx *Tx) error { tx.Get("k"); return nil })
+		tick(1, "that changed nothing")
+		_ = store.Update(func(tx *Tx) error { tx.Set("k", "v"); return nil })
+		tick(2, "an update")
+		store.Delete("k")
+		tick(3, "a delete")
+		require.NoError(t, store.Backup())
+		require.Equal(t, int64(4), disk.creates.Load(), "Backup always writes")
+		tick(4, "Backup has written it")
+		require.NoError(t, os.Remove(store.state.file.Path()))
+		tick(5, "the file is gone")
+		require.NoError(t, os.WriteFile(store.state.file.Path(), []byte(`{"from":"elsewhere"}`), 0o600))
+		tick(7, "the file is somebody else's: one create for the copy of it, too")
+		store.Set("k", "v")
+		disk.failWith(syscall.EIO)
+		tick(8, "fails")
+		tick(9, "what failed is not done")
+		disk.fail.Store(nil)
+		tick(10, "done")
+		tick(10, "nothing has changed")
+	})
+}
+
+func TestAutoBackupErrors(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{}
+		store := open(t, disk)
+		disk.failWith(&os.PathError{Op: "open", Path: "x", Err: syscall.ENOSPC})
+		errs := store.AutoBackupErrors()
+		require.Equal(t, 10, cap(errs))
+		store.StartAutoBackup(time.Minute)
+		pass(14 * time.Minute)
+		require.Equal(t, int64(14), disk.creates.Load(), "nobody reads, backups go on")
+		store.StopAutoBackup()
+		n := 0
+		for err := range errs {
+			require.ErrorIs(t, err, syscall.ENOSPC)
+			require.ErrorContains(t, err, "genie: back up "+store.state.file.Path())
+			n++
+		}
+		require.Equal(t, 10, n, "further ones are dropped")
+	})
+}
+
+func TestIntervalMustBePositive(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{}
+		store := open(t, disk)
+		errs := store.AutoBackupErrors()
+		for _, interval := range []time.Duration{0, -time.Second} {
+			store.StartAutoBackup(interval)
+			err := <-errs
+			require.ErrorIs(t, err, ErrInterval)
+			require.ErrorContains(t, err, interval.String())
+		}
+		store.StartAutoBackup(time.Minute)
+		store.StartAutoBackup(0)
+		require.ErrorIs(t, <-errs, ErrInterval)
+		pass(3 * time.Minute)
+		require.Equal(t, int64(1), disk.creates.Load(), "the run goes on")
+		store.StopAutoBackup()
+	})
+}
+
+// The last error of a run comes before its channel is closed, although the stop
+// was asked for before it; and the store works meanwhile.
+func TestStopWaitsForTheBackupInFlight(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{gate: make(chan struct{})}
+		store := open(t, disk)
+		errs := store.AutoBackupErrors()
+		store.StartAutoBackup(time.Minute)
+		pass(5 * time.Minute) // ticks during the backup come to nothing
+		require.Equal(t, int64(1), disk.creates.Load())
+
+		var stopped atomic.Int64
+		for range 3 {
+			go func() {
+				store.StopAutoBackup()
+				stopped.Add(1)
+			}()
+		}
+		pass(time.Hour)
+		require.Zero(t, stopped.Load())
+		store.Set("k", "v")
+		require.Equal(t, 1, store.Len(), "the store works meanwhile")
+		select {
+		case <-errs:
+			t.Fatal("closed before the backup has ended")
+		default:
+		}
+
+		disk.failWith(syscall.EIO)
+		disk.gate <- struct{}{}
+		synctest.Wait()
+		require.Equal(t, int64(3), stopped.Load())
+		require.ErrorIs(t, <-errs, syscall.EIO)
+		_, open := <-errs
+		require.False(t, open)
+	})
+}
+
+// A run that is stopped and the next one do not mix.
+func TestStartWhileStopWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{gate: make(chan struct{})}
+		store := open(t, disk)
+		old := store.AutoBackupErrors()
+		store.StartAutoBackup(time.Minute)
+		pass(time.Minute)
+		done := make(chan struct{})
+		go func() { store.StopAutoBackup(); close(done) }()
+		synctest.Wait()
+
+		store.StartAutoBackup(time.Minute)
+		next := store.AutoBackupErrors()
+		require.NotEqual(t, old, next)
+		disk.failWith(syscall.EIO)
+		disk.gate <- struct{}{}
+		<-done
+		require.ErrorIs(t, <-old, syscall.EIO, "the old run's error")
+		pass(time.Minute)
+		disk.gate <- struct{}{}
+		require.ErrorIs(t, <-next, syscall.EIO, "the next run's own")
+		store.StopAutoBackup()
+	})
+}
+
+// Backup calls that come during a save share the next, which is newer than any
+// of them.
+func TestBackupsShareTheNextSave(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := &seam{gate: make(chan struct{})}
+		store := open(t, disk)
+		done := make(chan error)
+		back := func() { done <- store.Backup() }
+		store.Set("k", "first")
+		go back()
+		synctest.Wait()
+		for i := range 5 {
+			store.Set("k", strconv.Itoa(i))
+			go back()
+			synctest.Wait()
+		}
+		disk.gate <- struct{}{}
+		require.NoError(t, <-done)
+		text, err := os.ReadFile(store.state.file.Path())
+		require.NoError(t, err)
+		require.Equal(t, "{\"k\":\"first\"}\n", string(text))
+
+		disk.gate <- struct{}{}
+		for range 5 {
+			require.NoError(t, <-done)
+		}
+		text, err = os.ReadFile(store.state.file.Path())
+		require.NoError(t, err)
+		require.Equal(t, "{\"k\":\"4\"}\n", string(text))
+		require.Equal(t, int64(2), disk.creates.Load())
+	})
+}
+
+// Start, Stop, Close, Backup and ticks of a microsecond, in real time.
+func TestStressOfStartAndStop(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	disk := &seam{}
+	store := open(t, disk)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 150 {
+				store.Set(strconv.Itoa(g), strconv.Itoa(i))
+				store.StartAutoBackup(time.Microsecond)
+				switch i % 4 {
+				case 0:
+					errs := store.AutoBackupErrors()
+					store.StopAutoBackup()
+					for range errs { // closed by now, or by a later stop
+					}
+				case 1:
+					require.NoError(t, store.Backup())
+				case 2:
+					require.NoError(t, store.Close())
+				default:
+					store.Get(strconv.Itoa(g))
+				}
+			}
+			store.StopAutoBackup()
+		})
+	}
+	wg.Wait()
+	store.StopAutoBackup()
+	goleak.VerifyNone(t)
+	n := disk.creates.Load()
+	runtime.Gosched()
+	require.Equal(t, n, disk.creates.Load())
+}
+
+// The protocol of tell and own, with mailboxes so small that senders wait, on
+// few and many processors. The race detector sees whether the state is handed
+// on properly; a lost command would leave a caller waiting for ever.
+func TestProtocol(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2, 8} {
+		for _, capacity := range []int{1, 2, 64, mailboxCapacity} {
+			t.Run(fmt.Sprintf("%d processors, mailbox of %d", procs, capacity), func(t *testing.T) {
+				defer goleak.VerifyNone(t)
+				runtime.GOMAXPROCS(procs)
+				store := open(t, durable.OS{})
+				store.mailbox = make(chan command, capacity)
+				counting(t, store)
+				require.Zero(t, store.pending.Load(), "every command was handled, and counted once")
+			})
+		}
+	}
+}
+
+// counting has 64 callers add up in the store, each with its own key and all
+// with one.
+func counting(t *testing.T, store *Store) {
+	const callers, rounds = 64, 100
+	var wg sync.WaitGroup
+	for g := range callers {
+		wg.Go(func() {
+			own := strconv.Itoa(g)
+			for i := range rounds {
+				store.Set(own, strconv.Itoa(i))
+				value, ok := store.Get(own)
+				require.True(t, ok)
+				require.Equal(t, strconv.Itoa(i), value, "a caller sees its own writes")
+				_ = store.Update(func(tx *Tx) error {
+					sum, _ := tx.Get("sum")
+					n, _ := strconv.Atoi(sum)
+					tx.Set("sum", strconv.Itoa(n+1))
+					return nil
+				})
+			}
+		})
+	}
+	wg.Wait()
+	sum, _ := store.Get("sum")
+	require.Equal(t, strconv.Itoa(callers*rounds), sum)
+	for store.pending.Load() > 0 { // the owner is on its way out
+		runtime.Gosched()
+	}
+}
+
+// The shape that actor.go promises, read from the source: no locks in the
+// package, and no public method that reaches past the mailbox into the state.
+func TestShape(t *testing.T) {
+	touching := map[string][]string{}
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		for _, decl := range file.Decls {
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					require.NotContains(t, []string{"Mutex", "RWMutex"}, sel.Sel.Name, name)
+					if f, ok := decl.(*ast.FuncDecl); ok && sel.Sel.Name == "state" {
+						touching[f.Name.Name] = append(touching[f.Name.Name], name)
+					}
+				}
+				return true
+			})
+		}
+	}
+	require.Contains(t, touching, "handle", "else this test looks for the wrong thing")
+	for function := range touching {
+		// newStore makes it, handle passes it to commands, and a Tx borrows it.
+		require.Contains(t, []string{"newStore", "handle", "entries", "end"}, function)
+	}
 }

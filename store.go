@@ -313,7 +313,7 @@ func (s *Store) Update(fn func(tx *Tx) error) error {
 // touch the backup file, and others go on meanwhile. Its memory does not grow
 // with the map. It implements [io.WriterTo].
 func (s *Store) WriteTo(w io.Writer) (int64, error) {
-	n, err := codec.Encode(w, s.view().All)
+	n, err := codec.Encode(w, givingWay(s.view().All))
 	if err != nil {
 		return n, fmt.Errorf("genie: write a backup: %w", err)
 	}

@@ -70,19 +70,34 @@ func (f *File) source() (string, error) {
 	if err != nil || full {
 		return f.path, err
 	}
-	if owned.has(holding{f.fs, f.HandOver()}) {
-		return "", nil
-	}
 	full, err = f.filled(f.HandOver())
 	if err != nil || !full {
+		return "", err
+	}
+	if ours, err := f.ownsHandOver(); err != nil || ours {
 		return "", err
 	}
 	return f.HandOver(), nil
 }
 
-func (f *File) nothingToLoad() (err error) {
+// ownsHandOver reports whether a store of this process has loaded what is the
+// hand-over file now. The one that it loaded may be gone, and another be there.
+func (f *File) ownsHandOver() (bool, error) {
+	h := owned.at(holding{f.fs, f.HandOver()})
+	if h == nil {
+		return false, nil
+	}
+	err := f.isAt(h, f.HandOver())
+	if errors.Is(err, errMoved) || errors.Is(err, fs.ErrClosed) { // its store has committed meanwhile
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (f *File) nothingToLoad() error {
+	left, err := f.stat(f.path)
 	// What is not empty belongs to another process, which is loading it.
-	if left, err := f.stat(f.path); err == nil && left != nil && left.Size() == 0 {
+	if left != nil && left.Size() == 0 {
 		f.left = left
 	}
 	return err
@@ -143,9 +158,9 @@ func (f *File) clear(name string, h Handle) error {
 	if err := h.Sync(); err != nil {
 		return err
 	}
-	// The empty file comes first, so that a full disk shows before anything has
-	// moved. It needs no sync: it has no contents to lose.
-	temp, tempName, err := f.createTemp()
+	// Room for the empty file comes first, so that a full disk shows before
+	// anything has moved.
+	room, roomName, err := f.createTemp()
 	if err != nil {
 		return err
 	}
@@ -155,15 +170,38 @@ func (f *File) clear(name string, h Handle) error {
 		// empty there.
 		err = f.syncDir()
 	}
-	if err == nil {
-		err = f.fs.Rename(tempName, f.path)
-	}
+	f.discard(room, roomName)
 	if err != nil {
-		f.discard(temp, tempName)
 		return err
 	}
-	f.left, err = f.stat(f.path)
-	return errors.Join(err, temp.Close())
+	return f.makeEmpty()
+}
+
+// makeEmpty makes an empty file where there is none. It needs no sync: it has
+// nothing to lose. Renaming one to the place would destroy what another process
+// has backed up there since anybody looked.
+func (f *File) makeEmpty() error {
+	h, err := f.fs.Create(f.path)
+	if errors.Is(err, fs.ErrExist) {
+		return f.leaveEmpty()
+	}
+	if err != nil {
+		return err
+	}
+	if err = h.Chmod(0o600); err == nil {
+		f.left, err = h.Stat()
+	}
+	return errors.Join(err, h.Close())
+}
+
+// leaveEmpty returns errMoved unless there is an empty file already.
+func (f *File) leaveEmpty() error {
+	left, err := f.stat(f.path)
+	if err == nil && (left == nil || left.Size() > 0) {
+		return errMoved
+	}
+	f.left = left
+	return err
 }
 
 // handOver moves the file to the hand-over file, unless that is where the
@@ -178,6 +216,9 @@ func (f *File) handOver(name string, h Handle) error {
 	}
 	if err == nil {
 		err = f.fs.Rename(name, f.HandOver())
+	}
+	if errors.Is(err, fs.ErrNotExist) { // another process was faster
+		return errMoved
 	}
 	if err != nil {
 		return err

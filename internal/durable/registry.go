@@ -18,10 +18,10 @@ type holding struct {
 
 var owned = registry{held: map[holding]Handle{}}
 
-func (r *registry) has(where holding) bool {
+func (r *registry) at(where holding) Handle {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.held[where] != nil
+	return r.held[where]
 }
 
 func (r *registry) hold(where holding, h Handle) {

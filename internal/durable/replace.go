@@ -1,5 +1,10 @@
 package durable
 
+import (
+	"errors"
+	"io/fs"
+)
+
 // A Pending is a backup that is being written. Until Commit, readers of the
 // file see the old one. Exactly one of Commit and Abort ends it.
 type Pending struct {
@@ -69,9 +74,11 @@ func (f *File) dropHandOver() {
 	if f.loaded == nil {
 		return
 	}
-	ours, err := f.loaded.Stat()
-	there, gone := f.fs.Stat(f.HandOver())
-	if err == nil && gone == nil && f.fs.Same(ours, there) && f.fs.Remove(f.HandOver()) != nil {
+	err := f.isAt(f.loaded, f.HandOver())
+	if err == nil {
+		err = f.fs.Remove(f.HandOver())
+	}
+	if err != nil && !errors.Is(err, errMoved) && !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	owned.release(holding{f.fs, f.HandOver()}, f.loaded)

@@ -67,12 +67,12 @@ func (m *Map) Set(key, value string) (old string, existed bool) {
 		slot := &b.slots[hash>>shift%fanout]
 		for slot.branch == nil {
 			l := m.ownLeaf(b, shift, hash)
-			if place := l.find(hash, key); place != nil {
-				old, place.value = place.value, value
+			if at, i := l.find(hash, key); at != nil {
+				old, at.entries[i].value = at.entries[i].value, value
 				return old, true
 			}
-			if room := l.withRoom(); room != nil {
-				room.add(hash, entry{key, value})
+			if l.count < leafSize {
+				l.add(hash, entry{key, value})
 				m.size++
 				return "", false
 			}
@@ -83,7 +83,8 @@ func (m *Map) Set(key, value string) (old string, existed bool) {
 				l.depth = 0
 				*slot = child{branch: m.branchOver(l)}
 			default:
-				l.next = &leaf{epoch: m.epoch, depth: l.depth, next: l.next}
+				full := *l
+				*l = leaf{epoch: m.epoch, depth: l.depth, next: &full}
 			}
 		}
 		slot.branch = m.ownBranch(slot.branch)
@@ -124,6 +125,7 @@ func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old s
 		// became so just now, by a join, so it is ours to change.
 		l.depth = indexBits
 		*slot = child{leaf: l}
+		m.join(b, shift, hash)
 	}
 	return old
 }

@@ -1,0 +1,240 @@
+// Package durabletest has file systems for tests of what happens when the disk
+// fails, the process is killed or the power goes. A [Disk] is a model that keeps
+// apart what was written and what would survive a power cut; [Faults] lets the
+// operations of any file system fail.
+package durabletest
+
+import (
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Disk is one directory, on which any number of processes work. Its methods
+// may be called by several goroutines.
+//
+// What a power cut leaves of it is as little as a file system may promise: of
+// the changes to the directory since the last SyncDir any subset, each of them
+// whole; of the contents written since the last Sync of a file nothing, half or
+// all.
+type Disk struct {
+	mu      sync.Mutex        // guards all of the disk, its inodes, mounts and handles
+	names   map[string]*inode // as processes see them
+	durable map[string]*inode // as of the last SyncDir
+	pending []dirChange       // what leads from durable to names
+	clock   time.Time         // of the last change, for ModTime
+}
+
+// An inode is a file, whatever it is called.
+type inode struct {
+	data    []byte // as processes see it
+	synced  []byte // what a power cut leaves for certain
+	lost    bool   // a Sync has failed: later ones succeed over nothing
+	mode    fs.FileMode
+	modTime time.Time
+	locked  *handle // whose lock it is, or nil
+}
+
+// A dirChange gives names other inodes, or nil for none, in one step.
+type dirChange map[string]*inode
+
+// NewDisk returns an empty disk.
+func NewDisk() *Disk {
+	return &Disk{names: map[string]*inode{}, durable: map[string]*inode{}}
+}
+
+// ReadFile returns the contents of name as processes see them, and whether
+// there is such a file.
+func (d *Disk) ReadFile(name string) ([]byte, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := d.names[slashed(name)]
+	if file == nil {
+		return nil, false
+	}
+	return slices.Clone(file.data), true
+}
+
+// WriteFile makes name a new file with data in it, durably: the work of
+// somebody who does not use package durable.
+func (d *Disk) WriteFile(name string, data []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := d.newFile()
+	file.data, file.synced = slices.Clone(data), slices.Clone(data)
+	d.change(dirChange{slashed(name): file})
+	d.syncDir()
+}
+
+// Truncate empties name in place, which does not survive a power cut for
+// certain: what package durable avoids. It reports whether there is such a file.
+func (d *Disk) Truncate(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := d.names[slashed(name)]
+	if file != nil {
+		file.data, file.modTime = nil, d.tick()
+	}
+	return file != nil
+}
+
+// Names returns the full names of all files, sorted.
+func (d *Disk) Names() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.names))
+}
+
+// Fingerprint returns a string that two disks share if processes that start now
+// cannot tell them apart: it has the contents of every file and all its names,
+// but not what is random in the names of temporary files.
+func (d *Disk) Fingerprint() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	links := map[*inode][]string{}
+	for name, file := range d.names {
+		links[file] = append(links[file], withoutRandom(name))
+	}
+	files := make([]string, 0, len(links))
+	for file, names := range links {
+		slices.Sort(names)
+		files = append(files, fmt.Sprintf("%q %q", names, file.data))
+	}
+	slices.Sort(files)
+	return strings.Join(files, "\n")
+}
+
+// Crashes returns every disk that a power cut at this moment may leave. They
+// have nothing in common with d or with each other. Their number doubles with
+// every unsynced change of the directory and triples with every unsynced file.
+func (d *Disk) Crashes() iter.Seq[*Disk] {
+	return func(yield func(*Disk) bool) {
+		for _, names := range d.survivingNames() {
+			for image := range d.survivingContents(names) {
+				if !yield(image) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// survivingNames returns what any subset of the pending changes leads to.
+func (d *Disk) survivingNames() []map[string]*inode {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := []map[string]*inode{maps.Clone(d.durable)}
+	for _, change := range d.pending {
+		for _, without := range slices.Clone(all) {
+			with := maps.Clone(without)
+			change.apply(with)
+			all = append(all, with)
+		}
+	}
+	return all
+}
+
+// survivingContents yields a disk with these names for every combination of
+// what may be left of the files' contents.
+func (d *Disk) survivingContents(names map[string]*inode) iter.Seq[*Disk] {
+	contents := d.possibleContents(names)
+	files := slices.Collect(maps.Keys(contents))
+	return func(yield func(*Disk) bool) {
+		choice := make(map[*inode][]byte, len(files))
+		var choose func(rest []*inode) bool
+		choose = func(rest []*inode) bool {
+			if len(rest) == 0 {
+				return yield(newImage(names, choice))
+			}
+			for _, data := range contents[rest[0]] {
+				choice[rest[0]] = data
+				if !choose(rest[1:]) {
+					return false
+				}
+			}
+			return true
+		}
+		choose(files)
+	}
+}
+
+func (d *Disk) possibleContents(names map[string]*inode) map[*inode][][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	contents := map[*inode][][]byte{}
+	for _, file := range names {
+		contents[file] = file.afterCrash()
+	}
+	return contents
+}
+
+// afterCrash returns what may be left of the contents: all that was written,
+// nothing of what was not synced, or something between.
+func (i *inode) afterCrash() [][]byte {
+	if string(i.data) == string(i.synced) {
+		return [][]byte{i.synced}
+	}
+	longer := i.data
+	if len(i.synced) > len(longer) {
+		longer = i.synced
+	}
+	half := longer[:(len(i.data)+len(i.synced))/2]
+	return [][]byte{slices.Clone(i.synced), slices.Clone(half), slices.Clone(i.data)}
+}
+
+// newImage returns a disk on which everything is synced.
+func newImage(names map[string]*inode, contents map[*inode][]byte) *Disk {
+	image := NewDisk()
+	copies := make(map[*inode]*inode, len(contents))
+	for file, data := range contents {
+		copied := image.newFile()
+		copied.data, copied.synced, copied.mode = slices.Clone(data), data, file.mode
+		copies[file] = copied
+	}
+	for name, file := range names {
+		image.names[name], image.durable[name] = copies[file], copies[file]
+	}
+	return image
+}
+
+func (d *Disk) newFile() *inode { return &inode{mode: 0o600, modTime: d.tick()} }
+
+// tick returns a later time than it ever did: two changes never look the same.
+func (d *Disk) tick() time.Time {
+	d.clock = d.clock.Add(time.Microsecond)
+	return d.clock
+}
+
+func (d *Disk) change(c dirChange) {
+	c.apply(d.names)
+	d.pending = append(d.pending, c)
+}
+
+func (c dirChange) apply(names map[string]*inode) {
+	for name, file := range c {
+		if file == nil {
+			delete(names, name)
+		} else {
+			names[name] = file
+		}
+	}
+}
+
+func (d *Disk) syncDir() { d.durable, d.pending = maps.Clone(d.names), nil }
+
+// slashed is how the disk keeps names on every system.
+func slashed(name string) string { return filepath.ToSlash(name) }
+
+// withoutRandom cuts off what makes the name of a temporary file unique.
+func withoutRandom(name string) string {
+	if i := strings.Index(name, ".tmp-"); i >= 0 {
+		return name[:i] + ".tmp-*"
+	}
+	return name
+}

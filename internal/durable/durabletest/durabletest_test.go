@@ -1,0 +1,215 @@
+package durabletest_test
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie/internal/durable"
+	"github.com/windevkay/forge/genie/internal/durable/durabletest"
+)
+
+const name = "/disk/a"
+
+// crashes returns the different disks that a power cut may leave.
+func crashes(d *durabletest.Disk) []string {
+	var all []string
+	for image := range d.Crashes() {
+		all = append(all, image.Fingerprint())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func create(t *testing.T, p durable.FS, name, data string) durable.Handle {
+	t.Helper()
+	h, err := p.Create(name)
+	require.NoError(t, err)
+	_, err = io.WriteString(h, data)
+	require.NoError(t, err)
+	return h
+}
+
+func TestDirectoryChangesSurviveInAnySubset(t *testing.T) {
+	d := durabletest.NewDisk()
+	d.WriteFile("/disk/a", []byte("a"))
+	d.WriteFile("/disk/b", []byte("b"))
+	d.WriteFile("/disk/c", []byte("c"))
+	require.Len(t, crashes(d), 1)
+
+	p := d.Process()
+	require.NoError(t, p.Rename("/disk/a", "/disk/b"))
+	require.NoError(t, p.Remove("/disk/c"))
+	require.ElementsMatch(t, []string{
+		"[\"/disk/a\"] \"a\"\n[\"/disk/b\"] \"b\"\n[\"/disk/c\"] \"c\"",
+		"[\"/disk/a\"] \"a\"\n[\"/disk/b\"] \"b\"",
+		"[\"/disk/b\"] \"a\"\n[\"/disk/c\"] \"c\"",
+		"[\"/disk/b\"] \"a\"",
+	}, crashes(d))
+
+	require.NoError(t, p.SyncDir("/disk"))
+	require.Equal(t, []string{"[\"/disk/b\"] \"a\""}, crashes(d))
+}
+
+func TestContentsSurviveWithNothingHalfOrAll(t *testing.T) {
+	d := durabletest.NewDisk()
+	p := d.Process()
+	h := create(t, p, name, "new")
+	require.NoError(t, p.SyncDir("/disk"))
+	require.Equal(t, []string{`["/disk/a"] ""`, `["/disk/a"] "n"`, `["/disk/a"] "new"`}, crashes(d))
+
+	require.NoError(t, h.Sync())
+	require.Equal(t, []string{`["/disk/a"] "new"`}, crashes(d))
+
+	require.True(t, d.Truncate(name))
+	require.Equal(t, []string{`["/disk/a"] ""`, `["/disk/a"] "n"`, `["/disk/a"] "new"`}, crashes(d))
+	require.False(t, d.Truncate("/disk/none"))
+}
+
+func TestNoSyncSavesWhatOneHasLost(t *testing.T) {
+	d := durabletest.NewDisk()
+	p := d.Process()
+	h := create(t, p, name, "new")
+	require.NoError(t, p.SyncDir("/disk"))
+	p.FailAt(p.Ops(), syscall.EIO, false)
+	require.ErrorIs(t, h.Sync(), syscall.EIO)
+	require.NoError(t, h.Sync())
+	require.Len(t, crashes(d), 3)
+}
+
+func TestAnImageHasNothingInCommonWithItsDisk(t *testing.T) {
+	d := durabletest.NewDisk()
+	d.WriteFile(name, []byte("old"))
+	for image := range d.Crashes() {
+		p := image.Process()
+		h, owned, err := p.Own(name)
+		require.NoError(t, err)
+		require.True(t, owned)
+		_, err = h.Write([]byte("er"))
+		require.NoError(t, err)
+		require.NoError(t, p.Rename(name, "/disk/b"))
+	}
+	data, ok := d.ReadFile(name)
+	require.True(t, ok)
+	require.Equal(t, "old", string(data))
+	require.Equal(t, []string{name}, d.Names())
+}
+
+func TestALockEndsWithItsHandleOrItsProcess(t *testing.T) {
+	d := durabletest.NewDisk()
+	p, q := d.Process(), d.Process()
+	h := create(t, p, name, "x")
+	owns := func() bool {
+		other, owned, err := q.Own("/disk/b")
+		require.NoError(t, err)
+		require.NoError(t, other.Close())
+		return owned
+	}
+	require.NoError(t, p.Rename(name, "/disk/b"), "the lock follows")
+	require.False(t, owns())
+	require.NoError(t, h.Close())
+	require.True(t, owns())
+
+	_, owned, err := p.Own("/disk/b")
+	require.NoError(t, err)
+	require.True(t, owned)
+	require.False(t, owns())
+	p.Kill()
+	require.True(t, owns())
+}
+
+func TestAKilledProcessDoesNothing(t *testing.T) {
+	d := durabletest.NewDisk()
+	p := d.Process()
+	h := create(t, p, name, "x")
+	p.Before(func(op, _ string) {
+		if op == "Remove" {
+			p.Kill()
+		}
+	})
+	require.ErrorIs(t, p.Remove(name), durabletest.ErrKilled)
+	_, err := h.Write([]byte("y"))
+	require.ErrorIs(t, err, durabletest.ErrKilled)
+	require.ErrorIs(t, h.Sync(), durabletest.ErrKilled)
+	require.ErrorIs(t, h.Close(), durabletest.ErrKilled)
+	data, ok := d.ReadFile(name)
+	require.True(t, ok)
+	require.Equal(t, "x", string(data))
+}
+
+func TestFaultsFailTheOperationAskedFor(t *testing.T) {
+	d := durabletest.NewDisk()
+	p := d.Process()
+	scenario := func() (errs []error) {
+		h, err := p.Create("/disk/.a.tmp-123")
+		if err != nil {
+			return []error{err}
+		}
+		_, written := io.WriteString(h, "four")
+		return []error{nil, written, h.Close(), p.Rename("/disk/.a.tmp-123", name)}
+	}
+
+	p.FailAt(1, syscall.ENOSPC, false)
+	errs := scenario()
+	require.ErrorIs(t, errs[1], syscall.ENOSPC)
+	require.NoError(t, errs[3])
+	data, _ := d.ReadFile(name)
+	require.Equal(t, "fo", string(data), "a short write")
+	require.Equal(t, []string{"Create .a.tmp-*", "Write .a.tmp-*", "Close .a.tmp-*", "Rename .a.tmp-* a"}, p.OpNames())
+
+	p.FailAt(p.Ops()+2, syscall.EIO, true)
+	errs = scenario()
+	require.NoError(t, errs[1])
+	require.ErrorIs(t, errs[2], syscall.EIO)
+	require.ErrorIs(t, errs[3], syscall.EIO)
+
+	require.NoError(t, d.Process().Remove("/disk/.a.tmp-123"), "another process has no part in it")
+	p.Heal()
+	for _, err := range scenario() {
+		require.NoError(t, err)
+	}
+	require.Equal(t, 12, p.Ops())
+}
+
+func TestAHookMayBlockInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := durabletest.NewDisk()
+		p := d.Process()
+		reached, release := make(chan string), make(chan struct{})
+		p.Before(func(op, name string) {
+			reached <- op + " " + name
+			<-release
+		})
+		done := make(chan error)
+		go func() { done <- p.SyncDir("/disk") }()
+		require.Equal(t, "SyncDir /disk", <-reached)
+		synctest.Wait()
+		require.Equal(t, 1, p.Ops(), "nothing is locked meanwhile")
+		require.Empty(t, d.Names())
+		close(release)
+		require.NoError(t, <-done)
+	})
+}
+
+func TestFaultsOverTheRealSystem(t *testing.T) {
+	f := durabletest.Over(durable.OS{})
+	path := filepath.Join(t.TempDir(), "a")
+	h := create(t, f, path, "real")
+	require.NoError(t, h.Chmod(0o600))
+	f.FailAt(f.Ops(), syscall.EIO, true)
+	require.ErrorIs(t, h.Sync(), syscall.EIO)
+	_, err := f.Stat(path)
+	require.ErrorIs(t, err, syscall.EIO)
+	f.Heal()
+	require.NoError(t, h.Sync())
+	require.NoError(t, h.Close())
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "real", string(data))
+}
