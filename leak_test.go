@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/windevkay/forge/genie/internal/durable"
+	"github.com/windevkay/forge/genie/internal/durable/durabletest"
 )
 
 // TestMain gives the tests a home folder of their own and ends with a look for
@@ -40,31 +41,44 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// A seam is the real disk, with a door in front of every backup.
+// A seam is a disk in memory with a door in front of every backup.
 type seam struct {
-	durable.OS
-	creates atomic.Int64 // backups begun
-	fail    atomic.Pointer[error]
+	*durabletest.Process
+	disk    *durabletest.Disk
+	creates atomic.Int64  // backups begun
 	gate    chan struct{} // nil: open; else each backup waits for one receive
 }
 
-func (d *seam) Create(name string) (durable.Handle, error) {
-	d.creates.Add(1)
-	if d.gate != nil {
-		<-d.gate
-	}
-	if err := d.fail.Load(); err != nil {
-		return nil, *err
-	}
-	return d.OS.Create(name)
+const storePath = "/disk/store.json"
+
+func newSeam(gate chan struct{}) *seam {
+	disk := durabletest.NewDisk()
+	s := &seam{Process: disk.Process(), disk: disk, gate: gate}
+	s.Before(func(op, _ string) {
+		if op != "Create" {
+			return
+		}
+		s.creates.Add(1)
+		if s.gate != nil {
+			<-s.gate
+		}
+	})
+	return s
 }
 
-func (d *seam) failWith(err error) { d.fail.Store(&err) }
+// failWith has every operation fail from now on.
+func (s *seam) failWith(err error) { s.FailAt(s.Ops(), err, true) }
 
-// open returns an empty store on disk.
+func (s *seam) text(t *testing.T) string {
+	text, there := s.disk.ReadFile(storePath)
+	require.True(t, there)
+	return string(text)
+}
+
+// open returns a store on disk.
 func open(t testing.TB, disk durable.FS) *Store {
 	t.Helper()
-	store, err := newStore(disk, filepath.Join(t.TempDir(), "store.json"))
+	store, err := newStore(disk, storePath)
 	require.NoError(t, err)
 	return store
 }
@@ -85,7 +99,7 @@ func pass(d time.Duration) {
 
 func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	disk := &seam{}
+	disk := newSeam(nil)
 	store := open(t, disk)
 	store.Set("k", "v")
 	store.Get("k")
@@ -113,7 +127,7 @@ func TestLeakIsSeen(t *testing.T) {
 
 func TestOneBackupEachInterval(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{}
+		disk := newSeam(nil)
 		store := open(t, disk)
 		store.StartAutoBackup(time.Minute)
 		pass(59 * time.Second)
@@ -139,7 +153,7 @@ func TestOneBackupEachInterval(t *testing.T) {
 // The check above can fail: a schedule that was not stopped goes on.
 func TestForgottenScheduleIsSeen(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{}
+		disk := newSeam(nil)
 		store := open(t, disk)
 		store.StartAutoBackup(time.Minute)
 		synctest.Wait()
@@ -154,7 +168,7 @@ func TestForgottenScheduleIsSeen(t *testing.T) {
 
 func TestAutoBackupAgainAfterStop(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{}
+		disk := newSeam(nil)
 		store := open(t, disk)
 		store.StopAutoBackup() // without a start
 		for round := range int64(3) {
@@ -174,7 +188,7 @@ func TestAutoBackupAgainAfterStop(t *testing.T) {
 
 func TestNothingNewNothingWritten(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{}
+		disk := newSeam(nil)
 		store := open(t, disk)
 		store.StartAutoBackup(time.Minute)
 		defer store.StopAutoBackup()
@@ -196,15 +210,15 @@ func TestNothingNewNothingWritten(t *testing.T) {
 		require.NoError(t, store.Backup())
 		require.Equal(t, int64(4), disk.creates.Load(), "Backup always writes")
 		tick(4, "Backup has written it")
-		require.NoError(t, os.Remove(store.state.file.Path()))
+		require.NoError(t, disk.Process.Remove(storePath))
 		tick(5, "the file is gone")
-		require.NoError(t, os.WriteFile(store.state.file.Path(), []byte(`{"from":"elsewhere"}`), 0o600))
+		disk.disk.WriteFile(storePath, []byte(`{"from":"elsewhere"}`))
 		tick(7, "the file is somebody else's: one create for the copy of it, too")
 		store.Set("k", "v")
 		disk.failWith(syscall.EIO)
 		tick(8, "fails")
 		tick(9, "what failed is not done")
-		disk.fail.Store(nil)
+		disk.Heal()
 		tick(10, "done")
 		tick(10, "nothing has changed")
 	})
@@ -212,7 +226,7 @@ func TestNothingNewNothingWritten(t *testing.T) {
 
 func TestAutoBackupErrors(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{}
+		disk := newSeam(nil)
 		store := open(t, disk)
 		disk.failWith(&os.PathError{Op: "open", Path: "x", Err: syscall.ENOSPC})
 		errs := store.AutoBackupErrors()
@@ -224,7 +238,7 @@ func TestAutoBackupErrors(t *testing.T) {
 		n := 0
 		for err := range errs {
 			require.ErrorIs(t, err, syscall.ENOSPC)
-			require.ErrorContains(t, err, "genie: back up "+store.state.file.Path())
+			require.ErrorContains(t, err, "genie: back up "+storePath)
 			n++
 		}
 		require.Equal(t, 10, n, "further ones are dropped")
@@ -233,7 +247,7 @@ func TestAutoBackupErrors(t *testing.T) {
 
 func TestIntervalMustBePositive(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{}
+		disk := newSeam(nil)
 		store := open(t, disk)
 		errs := store.AutoBackupErrors()
 		for _, interval := range []time.Duration{0, -time.Second} {
@@ -255,7 +269,7 @@ func TestIntervalMustBePositive(t *testing.T) {
 // was asked for before it; and the store works meanwhile.
 func TestStopWaitsForTheBackupInFlight(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{gate: make(chan struct{})}
+		disk := newSeam(make(chan struct{}))
 		store := open(t, disk)
 		errs := store.AutoBackupErrors()
 		store.StartAutoBackup(time.Minute)
@@ -292,7 +306,7 @@ func TestStopWaitsForTheBackupInFlight(t *testing.T) {
 // A run that is stopped and the next one do not mix.
 func TestStartWhileStopWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{gate: make(chan struct{})}
+		disk := newSeam(make(chan struct{}))
 		store := open(t, disk)
 		old := store.AutoBackupErrors()
 		store.StartAutoBackup(time.Minute)
@@ -319,7 +333,7 @@ func TestStartWhileStopWaits(t *testing.T) {
 // of them.
 func TestBackupsShareTheNextSave(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		disk := &seam{gate: make(chan struct{})}
+		disk := newSeam(make(chan struct{}))
 		store := open(t, disk)
 		done := make(chan error)
 		back := func() { done <- store.Backup() }
@@ -333,17 +347,13 @@ func TestBackupsShareTheNextSave(t *testing.T) {
 		}
 		disk.gate <- struct{}{}
 		require.NoError(t, <-done)
-		text, err := os.ReadFile(store.state.file.Path())
-		require.NoError(t, err)
-		require.Equal(t, "{\"k\":\"first\"}\n", string(text))
+		require.Equal(t, "{\"k\":\"first\"}\n", disk.text(t))
 
 		disk.gate <- struct{}{}
 		for range 5 {
 			require.NoError(t, <-done)
 		}
-		text, err = os.ReadFile(store.state.file.Path())
-		require.NoError(t, err)
-		require.Equal(t, "{\"k\":\"4\"}\n", string(text))
+		require.Equal(t, "{\"k\":\"4\"}\n", disk.text(t))
 		require.Equal(t, int64(2), disk.creates.Load())
 	})
 }
@@ -351,7 +361,7 @@ func TestBackupsShareTheNextSave(t *testing.T) {
 // Start, Stop, Close, Backup and ticks of a microsecond, in real time.
 func TestStressOfStartAndStop(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	disk := &seam{}
+	disk := newSeam(nil)
 	store := open(t, disk)
 	var wg sync.WaitGroup
 	for g := range 8 {
@@ -384,6 +394,80 @@ func TestStressOfStartAndStop(t *testing.T) {
 	require.Equal(t, n, disk.creates.Load())
 }
 
+// Every operation on the disk fails in turn, once or from there on, until none is
+// left to fail. What is said to be backed up is; what is not is old or new; and
+// nobody's memory has changed.
+func TestEveryFaultIsReported(t *testing.T) {
+	for name, use := range map[string]func(store *Store) error{
+		"Backup": (*Store).Backup,
+		"Close":  (*Store).Close,
+		"automatic": func(store *Store) error {
+			errs := store.AutoBackupErrors()
+			store.StartAutoBackup(time.Minute)
+			pass(time.Minute)
+			store.StopAutoBackup()
+			return <-errs
+		},
+	} {
+		for _, sticky := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, sticky %v", name, sticky), func(t *testing.T) {
+				faults := 0
+				for n, fired := 0, true; fired; n++ {
+					inBubble(t, func(t *testing.T) { fired = faulty(t, use, n, sticky) })
+					faults++
+				}
+				require.Greater(t, faults, 25)
+				t.Logf("%d faults", faults-1)
+			})
+		}
+	}
+}
+
+// faulty loads, uses and reloads a store on a disk whose n-th operation fails,
+// and reports whether there was an n-th.
+func faulty(t *testing.T, use func(*Store) error, n int, sticky bool) (fired bool) {
+	const before, after = "{\"k\":\"old\"}\n", "{\"k\":\"new\"}\n"
+	disk := durabletest.NewDisk()
+	disk.WriteFile(storePath, []byte(before))
+	process := disk.Process()
+	process.FailAt(n, syscall.EIO, sticky)
+
+	store, err := newStore(process, storePath)
+	if err != nil {
+		require.ErrorIs(t, err, syscall.EIO)
+		require.Nil(t, store)
+		require.Equal(t, map[string]string{"k": "old"}, restarted(t, disk, process))
+		return true
+	}
+	store.Set("k", "new")
+	err = use(store)
+	text, _ := disk.ReadFile(storePath)
+	if err == nil {
+		require.Equal(t, after, string(text))
+	} else {
+		require.ErrorIs(t, err, syscall.EIO)
+		require.ErrorContains(t, err, "genie: back up "+storePath)
+		require.Contains(t, []string{"", before, after}, string(text))
+	}
+	require.Equal(t, map[string]string{"k": "new"}, store.Snapshot(), "memory is intact")
+
+	fired = process.Ops() > n
+	process.Heal()
+	require.NoError(t, store.Backup(), "the next one works")
+	require.Equal(t, map[string]string{"k": "new"}, restarted(t, disk, process))
+	return fired
+}
+
+// restarted kills process and returns what the next one loads.
+func restarted(t *testing.T, disk *durabletest.Disk, process *durabletest.Process) map[string]string {
+	process.Kill()
+	store := open(t, disk.Process())
+	for _, name := range disk.Names() {
+		require.NotContains(t, name, ".tmp-")
+	}
+	return store.Snapshot()
+}
+
 // The protocol of tell and own, with mailboxes so small that senders wait, on
 // few and many processors. The race detector sees whether the state is handed
 // on properly; a lost command would leave a caller waiting for ever.
@@ -394,7 +478,7 @@ func TestProtocol(t *testing.T) {
 			t.Run(fmt.Sprintf("%d processors, mailbox of %d", procs, capacity), func(t *testing.T) {
 				defer goleak.VerifyNone(t)
 				runtime.GOMAXPROCS(procs)
-				store := open(t, durable.OS{})
+				store := open(t, newSeam(nil))
 				store.mailbox = make(chan command, capacity)
 				counting(t, store)
 				require.Zero(t, store.pending.Load(), "every command was handled, and counted once")
