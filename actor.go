@@ -7,6 +7,7 @@ import (
 
 	"github.com/windevkay/forge/genie/internal/durable"
 	"github.com/windevkay/forge/genie/internal/trie"
+	"github.com/windevkay/forge/genie/internal/within"
 )
 
 // mailboxCapacity is how many commands may wait for the owner before senders
@@ -46,7 +47,7 @@ const mailboxCapacity = 512
 // tell sends c and returns as soon as it is accepted: its place in the order of
 // all commands is fixed then.
 func (s *Store) tell(c command) {
-	if s.lent.Load() && s.mark.Running() {
+	if mark := within.Mark(s.lent.Load()); mark != 0 && mark.Running() {
 		panic("genie: store called from inside its own Update; use the Tx")
 	}
 	s.mailbox <- c
@@ -99,6 +100,10 @@ type state struct {
 	changes uint64
 	kept    uint64
 	isKept  bool
+
+	// mark tells calls from inside an Update from those of others. It is lent with
+	// the rest.
+	mark within.Mark
 
 	file *durable.File // lent to the goroutine of a save while saving is true
 

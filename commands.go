@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/windevkay/forge/genie/internal/trie"
+	"github.com/windevkay/forge/genie/internal/within"
 )
 
 // A command is a message to the owner. The owner runs apply, which may change
@@ -167,8 +168,9 @@ func (v *View) All() iter.Seq2[string, string] {
 // A Tx reads and writes the map on behalf of the function of an [Store.Update].
 // It must be used by one goroutine at a time.
 type Tx struct {
-	state *state // nil when the transaction has ended
-	undo  []change
+	state    *state // nil when the transaction has ended
+	undo     []change
+	returned bool // the function has, and not panicked or called Goexit
 }
 
 // A change is what a write of a Tx has replaced.
@@ -210,6 +212,11 @@ func (tx *Tx) Delete(key string) {
 func (tx *Tx) end(committed bool) {
 	st := tx.state
 	tx.state = nil
+	if !tx.returned {
+		// The frames of the function stay on the stack while deferred functions
+		// of its callers run. Those may call the store again.
+		st.mark = within.New()
+	}
 	if committed {
 		st.changes += uint64(len(tx.undo))
 		return

@@ -543,7 +543,7 @@ func TestShape(t *testing.T) {
 	}
 	require.Contains(t, touching, "handle", "else this test looks for the wrong thing")
 	for function := range touching {
-		// newStore makes it, handle passes it to commands, and a Tx borrows it.
-		require.Contains(t, []string{"newStore", "handle", "entries", "end"}, function)
+		// newStore makes it, handle passes it to commands, Update and its Tx borrow it.
+		require.Contains(t, []string{"newStore", "handle", "Update", "entries", "end"}, function)
 	}
 }

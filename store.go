@@ -105,14 +105,13 @@ func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 // panics.
 type Store struct {
 	// Immutable, or nearly so; safe from any goroutine.
-	mailbox chan command // from callers to the owner
-	run     func()       // own, bound
-	mark    within.Mark
-	lent    atomic.Bool // state is in the hands of a function of Update
-	gets    sync.Pool   // of *getCmd
-	sets    sync.Pool   // of *setBlock
-	views   sync.Pool   // of *viewCmd
-	updates sync.Pool   // of *updateCmd
+	mailbox chan command  // from callers to the owner
+	run     func()        // own, bound
+	lent    atomic.Uint64 // the mark of the Update that has the state, or 0
+	gets    sync.Pool     // of *getCmd
+	sets    sync.Pool     // of *setBlock
+	views   sync.Pool     // of *viewCmd
+	updates sync.Pool     // of *updateCmd
 
 	// Written by every sender, and so kept off the cache lines of the fields
 	// that every sender reads.
@@ -186,7 +185,7 @@ func newStore(disk durable.FS, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{mailbox: make(chan command, mailboxCapacity), mark: within.New()}
+	s := &Store{mailbox: make(chan command, mailboxCapacity)}
 	s.run = s.own
 	s.gets.New = func() any { return &getCmd{done: newSignal()} }
 	s.sets.New = func() any { return new(setBlock) }
@@ -194,7 +193,7 @@ func newStore(disk durable.FS, path string) (*Store, error) {
 	s.updates.New = func() any {
 		return &updateCmd{granted: newSignal(), returned: newSignal(), pool: &s.updates}
 	}
-	s.state = state{entries: entries, file: file, auto: newAutoBackup(), tell: s.tell}
+	s.state = state{entries: entries, mark: within.New(), file: file, auto: newAutoBackup(), tell: s.tell}
 	return s, nil
 }
 
@@ -295,16 +294,18 @@ func (s *Store) Update(fn func(tx *Tx) error) error {
 	c := s.updates.Get().(*updateCmd)
 	s.tell(c)
 	<-c.granted
-	s.lent.Store(true)
 	tx := &Tx{state: c.lent}
+	mark := tx.state.mark
+	s.lent.Store(uint64(mark))
 	committed := false
 	defer func() {
 		tx.end(committed)
-		s.lent.Store(false)
+		s.lent.Store(0)
 		c.returned <- struct{}{} // from here on c and the state are the owner's
 	}()
-	err := s.mark.Run(func() error { return fn(tx) })
+	err := mark.Run(func() error { return fn(tx) })
 	committed = err == nil
+	tx.returned = true
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -704,6 +705,36 @@ func TestStoreInsideItsOwnUpdate(t *testing.T) {
 		return other.Update(func(tx *genie.Tx) error { tx.Set("and", "nested"); return nil })
 	}))
 	require.Equal(t, map[string]string{"from": "inside", "and": "nested"}, other.Snapshot())
+}
+
+// A panic passes through an Update, and what the callers defer uses the store
+// while somebody else's Update runs: that is no call from inside.
+func TestDeferredAfterAPanicInUpdate(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic("mine") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newStore(t)
+				done := make(chan string)
+				go func() {
+					defer func() { _ = recover() }()
+					defer func() {
+						go func() {
+							_ = store.Update(func(tx *genie.Tx) error {
+								time.Sleep(time.Second)
+								tx.Set("k", "waited for")
+								return nil
+							})
+						}()
+						synctest.Wait()
+						value, _ := store.Get("k")
+						done <- value
+					}()
+					_ = store.Update(func(*genie.Tx) error { end(); return nil })
+				}()
+				require.Equal(t, "waited for", <-done)
+			})
+		})
+	}
 }
 
 // Others wait while an Update runs; they are not taken for its own calls.
