@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+func mountSmallDisk(string) (unmount func()) { return func() {} }
+func isSmallDisk(string) bool                { return false }
+func syncDisks()                             {}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/windevkay/forge/genie/bench/measure"
+	"github.com/windevkay/forge/genie/bench/peer"
+)
+
+// TestMain lets the test binary serve as the child that it starts.
+func TestMain(m *testing.M) {
+	if isChild() {
+		exit(serveJob())
+	}
+	os.Exit(m.Run())
+}
+
+func flagsOf(t *testing.T, args ...string) settings {
+	t.Helper()
+	s, err := parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func parse(args []string) (settings, error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return parseFlags(flags, args)
+}
+
+func TestQuickYieldsToExplicitFlags(t *testing.T) {
+	s := flagsOf(t, "-quick", "-keys", "7,8")
+	if s.repeats != 1 || len(s.sizes) != 2 || s.sizes[1] != 8 {
+		t.Errorf("settings %+v", s)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, args := range [][]string{{"-keys", "many"}, {"-keys", "0"}, {"-tasks", "sleep"}, {"-repeat", "0"}} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("%v was accepted", args)
+		}
+	}
+}
+
+func TestOnlyKeepsTheReference(t *testing.T) {
+	systems := flagsOf(t, "-only", "otter").systems()
+	if len(systems) != 2 || systems[0].Name != peer.Reference {
+		t.Errorf("systems %v", systems)
+	}
+}
+
+// TestTrialsInterleave wants every system once in each stage of each repeat, and
+// no two stages mixed.
+func TestTrialsInterleave(t *testing.T) {
+	s := flagsOf(t, "-repeat", "3", "-keys", "10,20")
+	plan, systems := trials(s), len(s.systems())
+	if want := 3 * len(stages(s)) * systems; len(plan) != want {
+		t.Fatalf("%d trials, want %d", len(plan), want)
+	}
+	for i := 0; i < len(plan); i += systems {
+		seen := make(map[string]bool)
+		for _, trial := range plan[i : i+systems] {
+			if trial.kind() != plan[i].kind() || trial.repeat != plan[i].repeat {
+				t.Errorf("%v among %v", trial, plan[i])
+			}
+			seen[trial.system] = true
+		}
+		if len(seen) != systems {
+			t.Errorf("%d systems in a stage, want %d", len(seen), systems)
+		}
+	}
+}
+
+func job(t *testing.T) measure.Job {
+	return measure.Job{
+		System: peer.Reference, Task: measure.Reads, Dir: t.TempDir(),
+		Entries: 100, Window: 5 * time.Millisecond, Limit: time.Minute,
+	}
+}
+
+func TestChildAnswers(t *testing.T) {
+	finding, err := runJob(t.Context(), job(t))
+	if err != nil || len(finding.Samples) == 0 {
+		t.Errorf("finding %+v, error %v", finding, err)
+	}
+}
+
+func TestChildFails(t *testing.T) {
+	j := job(t)
+	j.System = "nobody"
+	if _, err := runJob(t.Context(), j); err == nil || !strings.Contains(err.Error(), `"nobody"`) {
+		t.Errorf("error %v, want the child's own words", err)
+	}
+}
+
+func TestChildIsGivenUp(t *testing.T) {
+	j := job(t)
+	j.Window, j.Limit = time.Hour, 50*time.Millisecond
+	if _, err := runJob(t.Context(), j); err == nil || !strings.Contains(err.Error(), "no end within") {
+		t.Errorf("error %v, want that time was up", err)
+	}
+}
+
+func TestReasonNamesTheCause(t *testing.T) {
+	said := "some log line\npanic: page 7 at 0xc0ffee in /tmp/x/live\n\ngoroutine 1\n"
+	err := reason(context.Background(), io.EOF, said, "/tmp/x")
+	if got, want := err.Error(), "panic: page 7 at in live"; got != want {
+		t.Errorf("reason %q, want %q", got, want)
+	}
+}
+
+func TestDamageHitsAValue(t *testing.T) {
+	home := peer.Home{Dir: t.TempDir()}
+	value := measure.Value(faultEntries/2, measure.Old)
+	content := strings.Repeat("x", 1000) + value + "yy"
+	if err := os.WriteFile(home.Backup(), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := changeOneBit(home.Backup()); err != nil {
+		t.Fatal(err)
+	}
+	damaged, err := os.ReadFile(home.Backup())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range content {
+		changed, inMiddle := content[i] != damaged[i], i == 1000+len(value)/2
+		if changed != inMiddle {
+			t.Errorf("byte %d changed: %t", i, changed)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package report
+
+import (
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// Machine is where the figures come from, without its name.
+type Machine struct {
+	CPU        string `json:"cpu"`
+	Cores      int    `json:"cores"`
+	MaxProcs   int    `json:"gomaxprocs"`
+	Memory     string `json:"memory"`
+	System     string `json:"system"`
+	Kernel     string `json:"kernel"`
+	FileSystem string `json:"fileSystem"` // of the folder that backups went to
+}
+
+// Build is what was compiled.
+type Build struct {
+	Go      string   `json:"go"`
+	Target  string   `json:"target"`
+	Modules []Module `json:"modules"` // the measured ones
+}
+
+// A Module is a dependency at its version.
+type Module struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+// DescribeBuild reads the build information of this binary. A replaced module
+// is the one in this repository, which has no version yet.
+func DescribeBuild(measured []string) Build {
+	build := Build{Go: runtime.Version(), Target: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return build
+	}
+	for _, dependency := range info.Deps {
+		if dependency.Replace != nil || !slices.Contains(measured, dependency.Path) {
+			continue
+		}
+		build.Modules = append(build.Modules, Module{dependency.Path, dependency.Version})
+	}
+	slices.SortFunc(build.Modules, func(a, b Module) int { return strings.Compare(a.Path, b.Path) })
+	return build
+}

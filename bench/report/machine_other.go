@@ -1,0 +1,14 @@
+//go:build !linux
+
+package report
+
+import "runtime"
+
+// DescribeMachine knows little about other systems.
+func DescribeMachine(string) Machine {
+	return Machine{
+		Cores:    runtime.NumCPU(),
+		MaxProcs: runtime.GOMAXPROCS(0),
+		System:   runtime.GOOS,
+	}
+}
