@@ -863,6 +863,20 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Set("k", "v") }), "one in 64")
 }
 
+func TestWritingABackupAllocatesLittle(t *testing.T) {
+	store := newStore(t)
+	for i := range 200_000 {
+		store.Set(fmt.Sprint("key", i), strings.Repeat("v", 50))
+	}
+	store.Len() // waits for the writes
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n, err := store.WriteTo(io.Discard)
+	require.NoError(t, err)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n)/50, "of %d bytes", n)
+}
+
 // raceEnabled reports whether the race detector is on.
 func raceEnabled() bool {
 	info, _ := debug.ReadBuildInfo()
