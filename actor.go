@@ -109,9 +109,8 @@ type state struct {
 
 	// saving means that a save is being written. There is one at a time, or an
 	// older one could overwrite a newer.
-	saving  bool
-	waiting []chan error // callers of Backup whom that save will answer
-	next    []chan error // callers that came too late for it
+	saving bool
+	next   []chan error // callers of Backup that came too late for that save
 
 	auto *autoBackup // the current run, or before a start the next one
 

@@ -367,6 +367,8 @@ func (s *Store) StopAutoBackup() {
 // AutoBackupErrors returns the channel that the errors of automatic backups are
 // sent to: of those that are running or, if none are, of those that will be
 // started next. It is closed by StopAutoBackup, so that a range over it ends.
+// Take it before StopAutoBackup may be called: a goroutine that asks only
+// afterwards gets the channel of a run that may never come.
 //
 // The channel holds 10 errors. When nobody reads them, further errors are
 // dropped; backups never wait for a reader. The errors are what

@@ -83,11 +83,6 @@ func (t *table) ratio(what string, got, base float64, unit string, target float6
 	fmt.Fprintf(t.w, "  %s\t%.4g\t/ %.4g %s\t= %.3g\t(%s %g: %s)\n", what, got, base, unit, r, relation, target, verdict)
 }
 
-// value adds a row without a target.
-func (t *table) value(what string, got float64, unit string) {
-	fmt.Fprintf(t.w, "  %s\t%.4g\t%s\n", what, got, unit)
-}
-
 func onOneProcessor(measure func(*table) error) func(*table) error {
 	return func(t *table) error {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

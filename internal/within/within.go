@@ -28,28 +28,42 @@ func (m Mark) Run(fn func() error) error { return begin(m, fn) }
 
 // Running reports whether the caller is a function that m.Run called, directly
 // or not, on this same goroutine. It walks the stack.
+//
+// While a panic or Goexit passes through Run, deferred functions of its callers
+// run on top of the frames of Run, and so count as inside. To tell those from
+// functions inside a later Run, give each Run a mark of its own.
 func (m Mark) Running() bool {
-	var pcs [64]uintptr
+	var few [64]uintptr
+	pcs := few[:]
+	n := runtime.Callers(0, pcs)
+	for n == len(pcs) { // there may be more
+		pcs = make([]uintptr, 4*n)
+		n = runtime.Callers(0, pcs)
+	}
 	var read Mark
-	for skip := 0; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		for _, pc := range pcs[:n] {
-			switch runtime.FuncForPC(pc - 1).Entry() { // pc is where the call returns to
-			case zeroEntry:
-				read <<= 1
-			case oneEntry:
-				read = read<<1 | 1
-			case beginEntry:
-				if read == m {
-					return true
-				}
-				read = 0
+	for _, pc := range pcs[:n] {
+		switch enclosing(pc) {
+		case zeroEntry:
+			read <<= 1
+		case oneEntry:
+			read = read<<1 | 1
+		case beginEntry:
+			if read == m {
+				return true
 			}
-		}
-		if n < len(pcs) {
-			return false
+			read = 0
 		}
 	}
+	return false
+}
+
+// enclosing returns the entry of the function that pc returns to, or 0 if that
+// is not a Go function: a cgo traceback has others in between.
+func enclosing(pc uintptr) uintptr {
+	if f := runtime.FuncForPC(pc - 1); f != nil {
+		return f.Entry()
+	}
+	return 0
 }
 
 var (
@@ -60,7 +74,9 @@ var (
 
 func entry(f func(Mark, func() error) error) uintptr { return reflect.ValueOf(f).Pointer() }
 
-// begin, zero and one must stay frames of their own, hence noinline.
+// begin, zero and one must stay frames of their own, hence noinline. So must
+// spell: inlined, as a profile-guided build of some program would have it, it
+// shows up as a second frame with the entry of the function around it.
 //
 //go:noinline
 func begin(m Mark, fn func() error) error { return spell(m, fn) }
@@ -73,6 +89,8 @@ func one(rest Mark, fn func() error) error { return spell(rest, fn) }
 
 // spell adds a frame for the lowest bit of m, then those for the rest, so that
 // reading inwards out gives the highest first.
+//
+//go:noinline
 func spell(m Mark, fn func() error) error {
 	switch {
 	case m == 0:

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+	"unicode/utf8"
+)
+
+// handlers answer the requests.
+type handlers struct {
+	sessions sessions
+	log      *slog.Logger
+}
+
+const (
+	cookieName = "session"
+
+	// maxBody is room for a long name.
+	maxBody = 4 << 10
+
+	// backupTime is for a download, which takes longer than other answers.
+	backupTime = 5 * time.Minute
+)
+
+func newHandler(s sessions, log *slog.Logger) http.Handler {
+	h := handlers{s, log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /login", h.login)
+	mux.HandleFunc("POST /logout", h.logout)
+	mux.HandleFunc("GET /me", h.me)
+	mux.HandleFunc("GET /sessions", h.count)
+	mux.HandleFunc("GET /backup", h.backup)
+	// Other sites must not log their visitors in or out here.
+	return http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxBody))
+}
+
+// login believes whom it is told: passwords are not what this example is about.
+func (h handlers) login(w http.ResponseWriter, r *http.Request) {
+	user := r.PostFormValue("user")
+	if user == "" || !utf8.ValidString(user) { // JSON would make one name of many that are not
+		http.Error(w, "a user is needed", http.StatusBadRequest)
+		return
+	}
+	token, begun := h.sessions.begin(user, tokenOf(r))
+	http.SetCookie(w, cookie(r, token))
+	h.log.Info("login", "user", user)
+	h.answer(w, begun)
+}
+
+func (h handlers) me(w http.ResponseWriter, r *http.Request) {
+	found, ok := h.sessions.use(tokenOf(r))
+	if !ok {
+		http.Error(w, "not logged in", http.StatusUnauthorized)
+		return
+	}
+	h.answer(w, found)
+}
+
+func (h handlers) logout(w http.ResponseWriter, r *http.Request) {
+	h.sessions.end(tokenOf(r))
+	gone := cookie(r, "")
+	gone.MaxAge = -1
+	http.SetCookie(w, gone)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// count and backup are for whoever runs the service. Anybody may ask here; a
+// real one would let in its operators only.
+func (h handlers) count(w http.ResponseWriter, _ *http.Request) {
+	h.answer(w, map[string]int{"sessions": h.sessions.count()})
+}
+
+// backup sends the sessions as they are at one moment, straight from the store:
+// no second copy in memory, no file, and logins go on meanwhile.
+func (h handlers) backup(w http.ResponseWriter, _ *http.Request) {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(backupTime)); err != nil {
+		h.log.Warn("a long download may be cut off", "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", `attachment; filename="sessions.json"`)
+	if _, err := h.sessions.store.WriteTo(w); err != nil {
+		h.log.Warn("download", "error", err)
+		panic(http.ErrAbortHandler) // or the client would take a part for the whole
+	}
+}
+
+func (h handlers) answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		h.log.Warn("answer", "error", err)
+	}
+}
+
+// tokenOf returns the token of the request, or "", which is nobody's.
+func tokenOf(r *http.Request) string {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// cookie has no end of its own: the service knows when a session expires.
+func cookie(r *http.Request, token string) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName, Value: token, Path: "/",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+	}
+}
