@@ -41,26 +41,34 @@ func commit(f *durable.File, contents string) error {
 	return p.Commit()
 }
 
-// A process is one that has started, on a model of a disk.
+// A process works on a model of a disk.
 type process struct {
 	*durabletest.Process
 	t    *testing.T
+	fsys durable.FS // the same, or what a test has put between
 	file *durable.File
+}
+
+// unstarted is a process that has not loaded anything yet.
+func unstarted(t *testing.T, disk *durabletest.Disk) *process {
+	p := &process{Process: disk.Process(), t: t}
+	p.fsys = p.Process
+	t.Cleanup(p.kill)
+	return p
 }
 
 // newProcess starts a process and requires that it loads what it should.
 func newProcess(t *testing.T, disk *durabletest.Disk, loads string) *process {
 	t.Helper()
-	p := &process{Process: disk.Process(), t: t}
+	p := unstarted(t, disk)
 	p.restart(loads)
-	t.Cleanup(p.kill)
 	return p
 }
 
-// restart makes a second store in the process, and forgets the first.
+// restart makes a store in the process, and forgets the one that there was.
 func (p *process) restart(loads string) {
 	p.t.Helper()
-	file, loaded, err := start(p.Process, backup)
+	file, loaded, err := start(p.fsys, backup)
 	require.NoError(p.t, err)
 	require.Equal(p.t, loads, loaded)
 	p.file = file
@@ -73,7 +81,7 @@ func (p *process) commit(contents string) {
 
 func (p *process) kill() {
 	p.Kill()
-	durable.Forget(p.Process)
+	durable.Forget(p.fsys)
 }
 
 // requireFiles requires that the disk has these files and no other.

@@ -11,3 +11,6 @@ func Forget(fsys FS) {
 		}
 	}
 }
+
+// ErrInUse is what a backup gives that has waited in vain for another process.
+var ErrInUse = errInUse

@@ -97,20 +97,20 @@ func (f *File) tempPrefix() string { return "." + filepath.Base(f.path) + ".tmp-
 
 // createTemp makes a file beside the real one, on the same file system, which
 // a rename cannot leave.
-func (f *File) createTemp() (Handle, string, error) {
-	for {
-		name := filepath.Join(filepath.Dir(f.path), f.tempPrefix()+strconv.FormatUint(rand.Uint64(), 36))
-		h, err := f.fs.Create(name)
-		if errors.Is(err, fs.ErrExist) {
-			continue
+func (f *File) createTemp() (h Handle, name string, err error) {
+	for range attempts {
+		name = filepath.Join(filepath.Dir(f.path), f.tempPrefix()+strconv.FormatUint(rand.Uint64(), 36))
+		h, err = f.fs.Create(name)
+		if !errors.Is(err, fs.ErrExist) {
+			break
 		}
-		if err == nil {
-			if err = h.Chmod(0o600); err != nil { // a umask of 0777 made it 0000
-				f.discard(h, name)
-			}
-		}
-		return h, name, err
 	}
+	if err == nil {
+		if err = h.Chmod(0o600); err != nil { // a umask of 0777 made it 0000
+			f.discard(h, name)
+		}
+	}
+	return h, name, err
 }
 
 // discard removes a file that came to nothing. Its errors have nobody to help:
@@ -144,22 +144,34 @@ func (f *File) sweep() error {
 	return nil
 }
 
-// keep copies a file at path that is not ours to Previous. A copy, since a hard
-// link is not to be had everywhere and a rename would leave path empty for a
-// moment.
-func (f *File) keep() error {
+// keep copies a file at path that is not ours to Previous, and returns it
+// locked, or nil if there is none. A copy, since a hard link is not to be had
+// everywhere and a rename would leave path empty for a moment.
+func (f *File) keep() (foreign Handle, err error) {
+	err = inTurn(func() error {
+		foreign, err = f.foreign()
+		return err
+	})
+	if foreign == nil {
+		return nil, err
+	}
+	if err := f.copyToPrevious(foreign); err != nil {
+		foreign.Close()
+		return nil, fmt.Errorf("keep a copy of a file written by somebody else: %w", err)
+	}
+	return foreign, nil
+}
+
+// foreign returns the file at path, locked, if it has contents and is not ours.
+func (f *File) foreign() (Handle, error) {
 	now, err := f.stat(f.path)
 	if err != nil || now == nil || now.Size() == 0 || f.isLeft(now) {
-		return err
+		return nil, err
 	}
-	from, _, err := f.fs.Own(f.path)
-	if err != nil {
-		return err
-	}
-	if from == nil {
-		return &fs.PathError{Op: "open", Path: f.path, Err: errInUse}
-	}
-	defer from.Close()
+	return f.own(f.path)
+}
+
+func (f *File) copyToPrevious(from Handle) error {
 	h, name, err := f.createTemp()
 	if err != nil {
 		return err
@@ -172,9 +184,8 @@ func (f *File) keep() error {
 	}
 	if err != nil {
 		f.discard(h, name)
-		return fmt.Errorf("keep a copy of a file written by somebody else: %w", err)
+		return err
 	}
-	return h.Close()
+	// Its name must be on the disk before the file is replaced.
+	return errors.Join(f.syncDir(), h.Close())
 }
-
-var errInUse = errors.New("in use by another process")

@@ -63,15 +63,18 @@ func (OS) Resolve(path string) (string, error) {
 		return "", err
 	}
 	for range maxLinks {
-		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-			path = filepath.Join(dir, filepath.Base(path))
+		dir, base := filepath.Split(path)
+		if dir, err := filepath.EvalSymlinks(dir); err == nil {
+			path = filepath.Join(dir, base)
 		}
 		target, err := os.Readlink(path)
 		if err != nil { // not a link, or nothing: the steps to come will tell
-			return path, nil
+			return filepath.Clean(path), nil
 		}
 		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
+			// Not Join: in a target like link/../file, only the system knows
+			// where the .. leads.
+			target = filepath.Dir(path) + string(filepath.Separator) + target
 		}
 		path = target
 	}

@@ -46,6 +46,9 @@ func (OS) Own(name string) (Handle, bool, error) {
 	return f, tryLock(f), nil
 }
 
+// replacesOpenFiles says that Rename may replace a file that somebody has open.
+const replacesOpenFiles = true
+
 // Rename is rename(2).
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 

@@ -61,6 +61,10 @@ const (
 	patience = 2 * time.Second
 )
 
+// replacesOpenFiles says that Rename may replace a file that somebody has open.
+// Which systems and file systems allow that here depends on their age.
+const replacesOpenFiles = false
+
 var moveFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("MoveFileExW")
 
 // Rename returns when the new name is on the disk: os.Rename would not wait for

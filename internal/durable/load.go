@@ -7,10 +7,6 @@ import (
 	"io/fs"
 )
 
-// attempts bounds how often Load starts again because another process has moved
-// the files under it. Each time that process got something done.
-const attempts = 100
-
 // Load gives the contents of the file to read and empties the file. The
 // contents are in the file or in the hand-over file at every instant, and stay
 // in the latter until a Commit; a start in between loads them from there. While
@@ -21,16 +17,15 @@ const attempts = 100
 // from the start, when the file was replaced meanwhile. Its error is returned,
 // and no file is touched.
 func (f *File) Load(read func(name string, r io.Reader) error) error {
-	for range attempts {
-		err := f.load(read)
-		if !errors.Is(err, errMoved) {
-			return err
-		}
+	err := inTurn(func() error { return f.load(read) })
+	switch {
+	case errors.Is(err, errInUse): // whoever is loading it takes long to read
+		return f.nothingToLoad()
+	case errors.Is(err, errMoved):
+		return &fs.PathError{Op: "load", Path: f.path, Err: err}
 	}
-	return &fs.PathError{Op: "load", Path: f.path, Err: errMoved}
+	return err
 }
-
-var errMoved = errors.New("being replaced again and again")
 
 func (f *File) load(read func(name string, r io.Reader) error) error {
 	name, err := f.source()
@@ -40,15 +35,12 @@ func (f *File) load(read func(name string, r io.Reader) error) error {
 	if name == "" {
 		return f.nothingToLoad()
 	}
-	h, mine, err := f.claim(name)
+	h, err := f.claim(name)
+	if errors.Is(err, errInUse) && name == f.HandOver() { // whoever loaded it lives
+		return f.nothingToLoad()
+	}
 	if err != nil {
 		return err
-	}
-	if !mine {
-		if h != nil {
-			h.Close()
-		}
-		return f.nothingToLoad()
 	}
 	if err := read(name, h); err != nil {
 		h.Close()
@@ -103,43 +95,22 @@ func (f *File) nothingToLoad() error {
 	return err
 }
 
-// claim opens and locks name, and makes sure that it is what source chose.
-func (f *File) claim(name string) (h Handle, mine bool, err error) {
-	h, mine, err = f.fs.Own(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, errMoved
-	}
-	if err != nil || !mine {
-		return h, false, err
+// claim opens and locks name, and makes sure that it is still what source
+// chooses.
+func (f *File) claim(name string) (Handle, error) {
+	h, err := f.own(name)
+	if err != nil {
+		return nil, err
 	}
 	again, err := f.source()
-	if err == nil {
-		err = f.isAt(h, name)
-	}
 	if err == nil && again != name {
 		err = errMoved
 	}
 	if err != nil {
 		h.Close()
-		return nil, false, err
+		return nil, err
 	}
-	return h, true, nil
-}
-
-// isAt returns errMoved unless h is the file called name.
-func (f *File) isAt(h Handle, name string) error {
-	info, err := h.Stat()
-	if err != nil {
-		return err
-	}
-	there, err := f.fs.Stat(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err != nil || !f.fs.Same(info, there) {
-		return errMoved
-	}
-	return nil
+	return h, nil
 }
 
 // withOther adds to the error of reading name where else data may be.
@@ -205,23 +176,38 @@ func (f *File) leaveEmpty() error {
 }
 
 // handOver moves the file to the hand-over file, unless that is where the
-// contents are. One that is there already is older, but somebody may want it.
+// contents are.
 func (f *File) handOver(name string, h Handle) error {
 	if name == f.HandOver() {
 		return nil
 	}
-	full, err := f.filled(f.HandOver())
-	if err == nil && full {
-		err = f.fs.Rename(f.HandOver(), f.Previous())
-	}
+	err := f.makeWay()
 	if err == nil {
 		err = f.fs.Rename(name, f.HandOver())
+	}
+	if err == nil {
+		err = f.isAt(h, f.HandOver()) // else a newer backup came between
 	}
 	if errors.Is(err, fs.ErrNotExist) { // another process was faster
 		return errMoved
 	}
-	if err != nil {
+	return err
+}
+
+// makeWay keeps an older hand-over file as Previous: nobody will load it any
+// more, but somebody may want it.
+func (f *File) makeWay() error {
+	full, err := f.filled(f.HandOver())
+	if err != nil || !full {
 		return err
 	}
-	return f.isAt(h, f.HandOver()) // else a newer backup came between
+	// The backup that is newer may be one whose Commit did not get as far as
+	// this sync. Then the hand-over file is all that is durable.
+	if err := f.syncDir(); err != nil {
+		return err
+	}
+	if err := f.fs.Rename(f.HandOver(), f.Previous()); err != nil {
+		return err
+	}
+	return f.syncDir() // or what replaces the old one could reach the disk first
 }

@@ -1,10 +1,14 @@
 package durable_test
 
 import (
+	"errors"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/windevkay/forge/genie/internal/durable"
 	"github.com/windevkay/forge/genie/internal/durable/durabletest"
 )
 
@@ -77,39 +81,148 @@ func TestOwnershipIsOfAFileNotOfAName(t *testing.T) {
 	first.restart("second")
 }
 
-// A backup that another process finishes while this one loads is not lost,
-// whenever it comes.
-func TestACommitDuringALoadSurvives(t *testing.T) {
-	for _, name := range []string{"from the file", "from the hand-over file"} {
+func TestAForeignFileIsKept(t *testing.T) {
+	disk := durabletest.NewDisk()
+	p := newProcess(t, disk, "")
+	p.commit("one")
+	p.commit("two")
+	requireFiles(t, disk, files{backup: "two"})
+
+	disk.WriteFile(backup, nil)
+	p.commit("three")
+	requireFiles(t, disk, files{backup: "three"})
+
+	disk.WriteFile(backup, []byte("foreign"))
+	p.commit("four")
+	p.commit("five")
+	requireFiles(t, disk, files{backup: "five", previous: "foreign"})
+}
+
+func TestAnOlderHandOverFileIsKept(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(handOver, []byte("older"))
+	disk.WriteFile(backup, []byte("old"))
+	p := newProcess(t, disk, "old")
+	requireFiles(t, disk, files{backup: "", handOver: "old", previous: "older"})
+	p.commit("new")
+	requireFiles(t, disk, files{backup: "new", previous: "older"})
+}
+
+// What somebody else has put in the place of the hand-over file is not ours to
+// remove.
+func TestAForeignHandOverFileStays(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(backup, []byte("old"))
+	p := newProcess(t, disk, "old")
+	disk.WriteFile(handOver, []byte("foreign"))
+	p.commit("new")
+	requireFiles(t, disk, files{backup: "new", handOver: "foreign"})
+}
+
+func TestIntact(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(disk *durabletest.Disk)
+		want   bool
+	}{
+		"left alone": {func(*durabletest.Disk) {}, true},
+		"replaced":   {func(disk *durabletest.Disk) { disk.WriteFile(backup, []byte("same size")) }, false},
+		"truncated":  {func(disk *durabletest.Disk) { disk.Truncate(backup) }, false},
+		"removed":    {func(disk *durabletest.Disk) { _ = disk.Process().Remove(backup) }, false},
+		"appended to": {func(disk *durabletest.Disk) {
+			h, _, _ := disk.Process().Own(backup)
+			_, _ = h.Write([]byte("more"))
+		}, false},
+	} {
 		t.Run(name, func(t *testing.T) {
-			for op := 0; ; op++ {
-				disk := durabletest.NewDisk()
-				disk.WriteFile(backup, []byte("old"))
-				owner := newProcess(t, disk, "old")
-				writer := newProcess(t, disk, "")
-				if name == "from the file" {
-					owner.commit("older")
-				} else {
-					owner.kill()
-				}
-				loader := disk.Process()
-				loader.Before(func(string, string) {
-					if loader.Ops() == op+1 {
-						writer.commit("newer")
-					}
-				})
-				_, loaded, err := start(loader, backup)
-				require.NoError(t, err)
-				loader.Kill()
-				if loader.Ops() <= op {
-					return
-				}
-				_, recovered, err := start(disk.Process(), backup)
-				require.NoError(t, err)
-				require.Equal(t, "newer", recovered, "written before op %d, %s; then loaded %q", op, loader.OpNames()[op], loaded)
-				writer.kill()
-				owner.kill()
-			}
+			disk := durabletest.NewDisk()
+			disk.WriteFile(backup, []byte("as loaded"))
+			p := newProcess(t, disk, "as loaded")
+			require.True(t, p.file.Intact(), "after the load")
+			p.commit("same size")
+			require.True(t, p.file.Intact(), "after the backup")
+			test.change(disk)
+			require.Equal(t, test.want, p.file.Intact())
 		})
 	}
+}
+
+func TestNothingIsIntactBeforeThereIsAFile(t *testing.T) {
+	p := newProcess(t, durabletest.NewDisk(), "")
+	require.False(t, p.file.Intact())
+}
+
+// A file that cannot be read whole stays where it is, and so does the other.
+func TestAReadThatFailsMovesNothing(t *testing.T) {
+	bad := errors.New("bad contents")
+	for name, before := range map[string]files{
+		"file":               {backup: "x"},
+		"file and hand-over": {backup: "x", handOver: "y"},
+		"hand-over":          {backup: "", handOver: "y"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := durabletest.NewDisk()
+			for name, contents := range before {
+				disk.WriteFile(name, []byte(contents))
+			}
+			p := unstarted(t, disk)
+			file, err := durable.Open(p.fsys, backup)
+			require.NoError(t, err)
+			read := ""
+			err = file.Load(func(name string, _ io.Reader) error {
+				read = name
+				return bad
+			})
+			require.ErrorIs(t, err, bad)
+			requireFiles(t, disk, before)
+			if before[backup] == "" {
+				require.Equal(t, file.HandOver(), read)
+			} else {
+				require.Equal(t, file.Path(), read)
+			}
+			require.Equal(t, len(before[backup])*len(before[handOver]) > 0, strings.Contains(err.Error(), handOver),
+				"the error names the other file where there is one")
+			p.kill()
+			require.NotEmpty(t, recovered(t, disk), "no lock is left either")
+		})
+	}
+}
+
+func TestOnlyTempsOfTheDeadAreSwept(t *testing.T) {
+	disk := durabletest.NewDisk()
+	for _, name := range []string{
+		"/disk/.backup.json.tmp-1", "/disk/.backup.json.tmp-", "/disk/.backup.json.tm", "/disk/backup.json.tmp-1",
+		"/disk/.other.json.tmp-1", "/elsewhere/.backup.json.tmp-1",
+	} {
+		disk.WriteFile(name, []byte("x"))
+	}
+	p := newProcess(t, disk, "")
+	pending, err := p.file.Create()
+	require.NoError(t, err)
+	dying := newProcess(t, disk, "")
+	_, err = dying.file.Create()
+	require.NoError(t, err)
+	require.Len(t, temps(disk), 5)
+	dying.kill()
+
+	newProcess(t, disk, "")
+	require.Len(t, temps(disk), 4)
+	require.Subset(t, disk.Names(), []string{
+		"/disk/.backup.json.tm", "/disk/backup.json.tmp-1", "/disk/.other.json.tmp-1", "/elsewhere/.backup.json.tmp-1",
+	})
+	_, err = io.WriteString(pending, "new")
+	require.NoError(t, err)
+	require.NoError(t, pending.Commit())
+	require.Equal(t, "new", recovered(t, disk))
+}
+
+func TestAbortLeavesNothing(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(backup, []byte("old"))
+	p := newProcess(t, disk, "old")
+	pending, err := p.file.Create()
+	require.NoError(t, err)
+	_, err = io.WriteString(pending, "new")
+	require.NoError(t, err)
+	pending.Abort()
+	requireFiles(t, disk, files{backup: "", handOver: "old"})
 }

@@ -41,23 +41,26 @@ func (p *Pending) Commit() error {
 		p.Abort()
 		return err
 	}
-	if err := f.keep(); err != nil {
+	foreign, err := f.keep()
+	if err != nil {
 		p.Abort()
 		return err
 	}
-	// Closing drops the lock, so a sweep in another process can take the file
-	// in the instant before the rename; then Commit fails and nothing is lost.
-	// Renaming first is worse: a process starting in the instant after it would
-	// find the new backup locked, take it for claimed, and start empty.
-	if err := p.temp.Close(); err != nil {
-		_ = f.fs.Remove(p.name)
-		return err
+	if foreign != nil && !replacesOpenFiles {
+		foreign.Close()
+	} else if foreign != nil {
+		defer foreign.Close() // until then no Load hands it over
 	}
+	// The lock is kept to the end. Without it a sweep in another process could
+	// take the file before it is renamed, and a Load could hand it over while
+	// dropHandOver is about to remove what has that name. See loadInTurn.
 	if err := f.fs.Rename(p.name, f.path); err != nil {
-		_ = f.fs.Remove(p.name)
+		p.Abort()
 		return err
 	}
-	f.left, _ = f.stat(f.path)
+	// Its contents are synced, so an error of this has nothing left to say.
+	defer p.temp.Close()
+	f.leave(p.temp)
 	// Without this sync the old backup is back after a power cut, on ext4, XFS
 	// and btrfs, although Commit had returned.
 	if err := f.syncDir(); err != nil {
@@ -65,6 +68,17 @@ func (p *Pending) Commit() error {
 	}
 	f.dropHandOver()
 	return nil
+}
+
+// leave notes what is at path, if that is h still: somebody else may have been
+// there already.
+func (f *File) leave(h Handle) {
+	f.left = nil
+	there, _ := f.stat(f.path)
+	ours, err := h.Stat()
+	if err == nil && there != nil && f.fs.Same(ours, there) {
+		f.left = there
+	}
 }
 
 // dropHandOver removes the hand-over file, if it is ours. Only now: a removal

@@ -115,7 +115,7 @@ func (d *Disk) Fingerprint() string {
 // every unsynced change of the directory and triples with every unsynced file.
 func (d *Disk) Crashes() iter.Seq[*Disk] {
 	return func(yield func(*Disk) bool) {
-		for _, names := range d.survivingNames() {
+		for names := range d.survivingNames() {
 			for image := range d.survivingContents(names) {
 				if !yield(image) {
 					return
@@ -125,19 +125,24 @@ func (d *Disk) Crashes() iter.Seq[*Disk] {
 	}
 }
 
-// survivingNames returns what any subset of the pending changes leads to.
-func (d *Disk) survivingNames() []map[string]*inode {
+// survivingNames yields what every subset of the pending changes leads to.
+func (d *Disk) survivingNames() iter.Seq[map[string]*inode] {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	all := []map[string]*inode{maps.Clone(d.durable)}
-	for _, change := range d.pending {
-		for _, without := range slices.Clone(all) {
-			with := maps.Clone(without)
-			change.apply(with)
-			all = append(all, with)
+	before, pending := d.durable, slices.Clone(d.pending)
+	d.mu.Unlock()
+	return func(yield func(map[string]*inode) bool) {
+		for subset := range uint64(1) << len(pending) {
+			names := maps.Clone(before)
+			for i, change := range pending {
+				if subset>>i&1 == 1 {
+					change.apply(names)
+				}
+			}
+			if !yield(names) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 // survivingContents yields a disk with these names for every combination of

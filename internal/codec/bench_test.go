@@ -1,0 +1,116 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie/internal/codec"
+	"github.com/windevkay/forge/genie/internal/trie"
+)
+
+// The sizes are numbers of entries; each takes about 64 bytes of the file.
+var sizes = []int{1_000, 100_000, 1_000_000}
+
+// kinds of values of equal length: nothing to escape, one escape each, and text
+// of which most is beyond ASCII.
+var kinds = []struct{ name, value string }{
+	{"plain", "the quick brown fox jumps over 13 dogs"},
+	{"escapes", "the \"quick\" brown fox\njumps over 13 dog"},
+	{"beyondASCII", "Größe, élan, ключ, 鍵, ağaç"},
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, kind := range kinds {
+		for _, n := range sizes {
+			b.Run(fmt.Sprintf("%s/%d", kind.name, n), func(b *testing.B) { benchmarkEncode(b, n, kind.value) })
+		}
+	}
+}
+
+func benchmarkEncode(b *testing.B, n int, value string) {
+	entries := trie.New()
+	plain := make(map[string]string)
+	for key, value := range members(n, value) {
+		entries.Set(key, value)
+		plain[key] = value
+	}
+	compare(b, n, func() {
+		_, err := codec.Encode(io.Discard, entries.View().All)
+		require.NoError(b, err)
+	}, func() {
+		_, err := json.Marshal(plain)
+		require.NoError(b, err)
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, kind := range kinds {
+		for _, n := range sizes {
+			b.Run(fmt.Sprintf("%s/%d", kind.name, n), func(b *testing.B) { benchmarkDecode(b, n, kind.value) })
+		}
+	}
+}
+
+func benchmarkDecode(b *testing.B, n int, value string) {
+	var text bytes.Buffer
+	_, err := codec.Encode(&text, members(n, value))
+	require.NoError(b, err)
+	compare(b, n, func() {
+		entries := trie.New()
+		require.NoError(b, codec.Decode(bytes.NewReader(text.Bytes()), func(key, value string) bool {
+			_, existed := entries.Set(key, value)
+			return existed
+		}))
+	}, func() {
+		var entries map[string]string
+		require.NoError(b, json.Unmarshal(text.Bytes(), &entries))
+	})
+}
+
+// members yields n entries in an order that is not that of their keys.
+func members(n int, value string) func(yield func(key, value string) bool) {
+	return func(yield func(key, value string) bool) {
+		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+			if !yield(fmt.Sprintf("key:%09d", i), value+fmt.Sprintf("%04d", i%10_000)) {
+				return
+			}
+		}
+	}
+}
+
+// compare runs ours and theirs in turns, so that whatever else the machine does
+// hits both, and reports the medians of their times and of the ratios.
+func compare(b *testing.B, n int, ours, theirs func()) {
+	var mine, others, ratios []float64
+	for b.Loop() {
+		own, other := timed(ours), timed(theirs)
+		mine = append(mine, own/float64(n))
+		others = append(others, other/float64(n))
+		ratios = append(ratios, own/other)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(mine), "ns/entry")
+	b.ReportMetric(median(others), "json-ns/entry")
+	b.ReportMetric(median(ratios), "of-json")
+}
+
+func timed(f func()) (nanoseconds float64) {
+	runtime.GC() // what the other one left is not f's to collect
+	start := time.Now()
+	f()
+	return float64(time.Since(start))
+}
+
+func median(x []float64) float64 {
+	slices.Sort(x)
+	return x[len(x)/2]
+}

@@ -1,0 +1,146 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie/internal/codec"
+)
+
+// FuzzDecode takes Decode for what it should be: a general decoder, plus the
+// rules of the format.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(varied))
+	f.Add([]byte("{}\n"))
+	f.Add([]byte(`{"":"",]`))
+	f.Add([]byte(`{"":"",,]`))
+	f.Add([]byte(`{t`))
+	for _, c := range refused {
+		if len(c.text) < 1000 {
+			f.Add([]byte(c.text))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if requireAsReference(t, text) == nil {
+			requireRoundTrip(t, decode(t, string(text)))
+		}
+	})
+}
+
+// FuzzRoundTrip takes its entries from one text, cut at its first two bytes.
+func FuzzRoundTrip(f *testing.F) {
+	for _, s := range []string{
+		"", "a", "\x00b64:", "\x00b64:YQ==", "\x00b64:/w==", "\xff", "\xed\xa0\x80", "é\u2028🔑", `"\`, "\x00\x1f\x7f",
+	} {
+		f.Add(s, "value", s+s, s)
+		f.Add("key", s, "", s+"\n")
+	}
+	f.Fuzz(func(t *testing.T, key, value, otherKey, otherValue string) {
+		requireRoundTrip(t, map[string]string{key: value, otherKey: otherValue})
+	})
+}
+
+// requireAsReference requires that Decode says of text what the reference says,
+// however the text comes, and returns its error.
+func requireAsReference(t *testing.T, text []byte) error {
+	t.Helper()
+	want, place, refusal := reference(text)
+	got, err := decodeFrom(bytes.NewReader(text))
+	_, slowly := decodeFrom(iotest.OneByteReader(bytes.NewReader(text)))
+	require.Equal(t, fmt.Sprint(err), fmt.Sprint(slowly), "%q", text)
+	if refusal == nil {
+		require.NoError(t, err, "%q", text)
+		require.Equal(t, want, got, "%q", text)
+		return nil
+	}
+	var syntax *codec.SyntaxError
+	require.ErrorAs(t, err, &syntax, "%q: %v", text, refusal)
+	requireSamePlace(t, text, syntax.Offset, place)
+	return err
+}
+
+// requireSamePlace allows for what a general decoder does differently: of two
+// characters between values that do not go together it may blame the other one,
+// and it reads a literal before it refuses it for a name.
+func requireSamePlace(t *testing.T, text []byte, got, want int64) {
+	t.Helper()
+	between := text[min(got, want):max(got, want)]
+	if !bytes.ContainsAny(between[:min(1, len(between))], "tfn-0123456789") {
+		between = bytes.Trim(between, " \t\r\n,:")
+		require.Empty(t, between, "%q: %d, not %d", text, got, want)
+	}
+	require.LessOrEqual(t, got, int64(len(text)))
+}
+
+// reference decodes text by a general decoder, token by token. The mistake is at
+// place.
+func reference(text []byte) (m map[string]string, place int64, err error) {
+	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
+	// next is where the next token starts.
+	next := func(skip string) int64 {
+		return int64(len(text) - len(bytes.TrimLeft(text[in.InputOffset():], " \t\r\n"+skip)))
+	}
+	placeOf := func(err error) int64 {
+		if inside, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+			return inside.ByteOffset
+		}
+		return next("") // io.EOF: there is nothing at all
+	}
+	m = map[string]string{}
+	mistake := errors.New("no mistake of grammar")
+	if kind := in.PeekKind(); kind != '{' && kind != jsontext.KindInvalid {
+		return nil, next(""), mistake
+	}
+	if _, err := in.ReadToken(); err != nil {
+		return nil, placeOf(err), err
+	}
+	for in.PeekKind() == '"' {
+		start := next(",")
+		name, err := in.ReadToken()
+		if err != nil {
+			return nil, placeOf(err), err
+		}
+		key := referenceUnescape(name.String())
+		if kind := in.PeekKind(); kind != '"' && kind != jsontext.KindInvalid {
+			return nil, next(":"), mistake
+		}
+		value, err := in.ReadToken()
+		if err != nil {
+			return nil, placeOf(err), err
+		}
+		if _, ok := m[key]; ok {
+			return nil, start, mistake
+		}
+		m[key] = referenceUnescape(value.String())
+	}
+	if _, err := in.ReadToken(); err != nil {
+		return nil, placeOf(err), err
+	}
+	if in.PeekKind() != jsontext.KindInvalid {
+		return nil, next(""), mistake
+	}
+	if _, err := in.ReadToken(); err != io.EOF {
+		return nil, placeOf(err), err
+	}
+	return m, 0, nil
+}
+
+func referenceUnescape(text string) string {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, mark))
+	s := string(b)
+	if err == nil && text == mark+base64.StdEncoding.EncodeToString(b) &&
+		(!utf8.ValidString(s) || strings.HasPrefix(s, mark)) {
+		return s
+	}
+	return text
+}

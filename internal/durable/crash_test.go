@@ -1,0 +1,228 @@
+package durable_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"syscall"
+
+	"github.com/windevkay/forge/genie/internal/durable"
+	"github.com/windevkay/forge/genie/internal/durable/durabletest"
+)
+
+// A model carries out loads and backups, has the power fail at every operation,
+// starts on each disk that may be left, and has the power fail again while that
+// goes on.
+type model struct {
+	// plant puts a bug between package durable and the disk.
+	plant func(disk *durabletest.Disk, p *durabletest.Process) durable.FS
+	start func(disk *durabletest.Disk, fsys durable.FS) (f *durable.File, loaded string, err error)
+	// disturb is called in front of operation number at.
+	disturb func(p *durabletest.Process)
+	at      int
+
+	end func() // ends the process there is
+
+	ops    int // so far, without those of recoveries
+	images int // of disks without power
+	tried  map[string]int
+	lost   []string // what went wrong; then nothing more is tried
+}
+
+func newModel() *model {
+	return &model{
+		plant:   func(_ *durabletest.Disk, p *durabletest.Process) durable.FS { return p },
+		start:   func(_ *durabletest.Disk, fsys durable.FS) (*durable.File, string, error) { return start(fsys, backup) },
+		disturb: func(*durabletest.Process) {},
+		tried:   map[string]int{},
+	}
+}
+
+// A promise is which generations a load may give: the newest backup that was
+// acknowledged, or loaded, or a newer one.
+type promise struct{ acknowledged, written int }
+
+// generation returns contents of which no part is another's.
+func generation(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("<generation %d>", n)
+}
+
+func (p promise) allows(contents string) (n int, ok bool) {
+	for n = p.acknowledged; n <= p.written; n++ {
+		if contents == generation(n) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// run carries out the steps: the start of a process, "load", and its backups,
+// "commit". After each operation the power may fail, depth times.
+func (m *model) run(depth int, steps ...string) {
+	m.ops = 0
+	disk := durabletest.NewDisk()
+	var now promise
+	var file *durable.File
+	for _, step := range steps {
+		if step == "commit" {
+			now.written++
+			err := commit(file, generation(now.written))
+			if err == nil {
+				now.acknowledged = now.written
+			}
+			if !errors.Is(err, durabletest.ErrKilled) {
+				continue
+			}
+		}
+		for file = nil; file == nil; { // once more if it was disturbed
+			file = m.load(disk, &now, depth)
+		}
+	}
+	m.cut(disk, now, depth)
+}
+
+// load has a new process load, while the power fails in front of all it does.
+// It returns nil if the load failed, as it may if it was disturbed.
+func (m *model) load(disk *durabletest.Disk, now *promise, depth int) *durable.File {
+	if m.end != nil {
+		m.end()
+	}
+	p := disk.Process()
+	fsys := m.plant(disk, p)
+	m.end = func() {
+		p.Kill()
+		durable.Forget(fsys)
+	}
+	p.Before(func(string, string) {
+		m.cut(disk, *now, depth)
+		if m.ops == m.at {
+			m.disturb(p)
+		}
+		m.ops++
+	})
+	before := m.ops
+	file, loaded, err := m.start(disk, fsys)
+	if err == nil {
+		m.keeps(now, loaded)
+		return file
+	}
+	if m.at < before || m.at >= m.ops {
+		m.lost = append(m.lost, err.Error())
+	}
+	return nil
+}
+
+// keeps notes what was loaded, which later loads must not fall behind.
+func (m *model) keeps(now *promise, loaded string) {
+	n, ok := now.allows(loaded)
+	if !ok {
+		m.lost = append(m.lost, fmt.Sprintf("%+v, loaded %q", *now, loaded))
+	}
+	now.acknowledged = max(n, now.acknowledged)
+}
+
+// cut has the power fail: every disk that may be left must keep the promise.
+func (m *model) cut(disk *durabletest.Disk, now promise, depth int) {
+	if depth == 0 {
+		return
+	}
+	for image := range disk.Crashes() {
+		if len(m.lost) > 0 {
+			return
+		}
+		m.images++
+		state := fmt.Sprintln(now, image.Fingerprint())
+		if m.tried[state] < depth {
+			m.tried[state] = depth
+			m.recover(image, now, depth-1)
+		}
+	}
+}
+
+// recover starts a process on what a power cut has left, and has it write the
+// next backup.
+func (m *model) recover(disk *durabletest.Disk, now promise, depth int) {
+	p := disk.Process()
+	p.Before(func(string, string) { m.cut(disk, now, depth) })
+	fsys := m.plant(disk, p)
+	defer durable.Forget(fsys)
+	file, loaded, err := m.start(disk, fsys)
+	if err != nil {
+		m.lost = append(m.lost, err.Error())
+		return
+	}
+	m.keeps(&now, loaded)
+	now.written++
+	if err := commit(file, generation(now.written)); err != nil {
+		m.lost = append(m.lost, err.Error())
+		return
+	}
+	now.acknowledged = now.written
+	m.cut(disk, now, depth)
+}
+
+// sequence has every kind of load and of backup follow every other.
+var sequence = []string{"load", "commit", "load", "commit", "commit", "load", "load", "commit", "load"}
+
+func TestNoPowerCutLosesABackup(t *testing.T) {
+	depth := 2
+	if long() {
+		depth = 4
+	}
+	m := newModel()
+	m.run(depth, sequence...)
+	t.Logf("%d disks without power, %d different; %d operations", m.images, len(m.tried), m.ops)
+	require.Empty(t, m.lost)
+}
+
+func TestNoPowerCutAfterAnErrorLosesABackup(t *testing.T) {
+	disturbEverywhere(t, func(p *durabletest.Process) { p.FailAt(p.Ops()-1, syscall.EIO, false) })
+}
+
+func TestNoPowerCutAfterAKillLosesABackup(t *testing.T) {
+	disturbEverywhere(t, (*durabletest.Process).Kill)
+}
+
+func disturbEverywhere(t *testing.T, disturb func(p *durabletest.Process)) {
+	depth := 1
+	if long() {
+		depth = 3
+	}
+	m := newModel()
+	m.disturb = disturb
+	for ; m.ops >= m.at; m.at++ {
+		m.run(depth, sequence...)
+		require.Empty(t, m.lost, "operation %d disturbed", m.at)
+	}
+	t.Logf("%d disks without power, %d different; %d operations disturbed", m.images, len(m.tried), m.at-1)
+}
+
+// An editor that saves by renaming seldom syncs. What a load has given to the
+// program is durable nevertheless.
+func TestALoadMakesDurableWhatItLoads(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(backup, []byte("old"))
+	editByRename(t, disk, "edited")
+	newProcess(t, disk, "edited")
+	for image := range disk.Crashes() {
+		require.Equal(t, "edited", recovered(t, image))
+	}
+}
+
+func editByRename(t *testing.T, disk *durabletest.Disk, contents string) {
+	t.Helper()
+	editor := disk.Process()
+	h, err := editor.Create("/disk/backup.json~")
+	require.NoError(t, err)
+	_, err = io.WriteString(h, contents)
+	require.NoError(t, err)
+	require.NoError(t, h.Close())
+	require.NoError(t, editor.Rename("/disk/backup.json~", backup))
+}

@@ -1,0 +1,86 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+)
+
+// Who works on a file that has contents has it locked: a Load that is about to
+// hand it over, and a Commit from before it puts it there until it has removed
+// the hand-over file. The others wait for their turn. Where there are no locks
+// nothing of a single process goes wrong; two at once then rely on luck.
+
+var (
+	errMoved = errors.New("being replaced again and again")
+	errInUse = errors.New("in use by another process")
+)
+
+const (
+	// attempts bounds how often somebody starts again because another process
+	// has moved the files. Each time that process got something done.
+	attempts = 100
+
+	// Somebody who waits for a lock looks again after firstPause, then after
+	// twice as long, and so on until lastPause. A Commit holds the lock for a
+	// sync of the directory; a Load for as long as it reads, and who waits in
+	// vain for that has lost nothing by it.
+	firstPause = time.Millisecond
+	lastPause  = 512 * time.Millisecond
+)
+
+// inTurn calls try until another process is neither in its way nor moves the
+// files under it, but not forever.
+func inTurn(try func() error) error {
+	moved, pause := 0, firstPause
+	for {
+		err := try()
+		switch {
+		case errors.Is(err, errMoved) && moved < attempts:
+			moved++
+		case errors.Is(err, errInUse) && pause <= lastPause:
+			time.Sleep(pause)
+			pause *= 2
+		default:
+			return err
+		}
+	}
+}
+
+// own opens and locks name. It returns errInUse if somebody else has locked it,
+// and errMoved if it is not there, or not any more.
+func (f *File) own(name string) (Handle, error) {
+	h, mine, err := f.fs.Own(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errMoved
+	}
+	if err == nil && !mine {
+		err = errInUse
+	}
+	if err == nil {
+		err = f.isAt(h, name)
+	}
+	if err == nil {
+		return h, nil
+	}
+	if h != nil {
+		h.Close()
+	}
+	return nil, err
+}
+
+// isAt returns errMoved unless h is the file called name.
+func (f *File) isAt(h Handle, name string) error {
+	info, err := h.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := f.fs.Stat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err != nil || !f.fs.Same(info, there) {
+		return errMoved
+	}
+	return nil
+}
