@@ -61,22 +61,28 @@ func replace(file *durable.File, view trie.View) error {
 	return pending.Commit()
 }
 
-// entriesPerTurn is small on purpose. Where there is one processor, the scheduler
-// fetches a goroutine that has given way after 61 others; it must not work for
-// longer than those do, or a backup takes most of the processor. With 8 entries
-// of 60 bytes the others keep two thirds of it; a backup takes 2 % longer.
-const entriesPerTurn = 8
+// entriesPerTurn is how many entries a backup encodes before it gives way. With
+// one processor, callers and owner get no further than a command each before it
+// is the backup's turn again, so that must not be longer than theirs: with 1
+// entry they keep 0.8 of their rate, with 8 half, with 512 a tenth. With more
+// processors there is one for them, and giving way often only moves them about.
+func entriesPerTurn() int {
+	if runtime.GOMAXPROCS(0) == 1 {
+		return 1
+	}
+	return 512
+}
 
 // givingWay passes entries on and lets other goroutines run every so often: a
 // loop that never blocks would otherwise keep its processor for 10 ms at a time.
 func givingWay(entries iter.Seq2[string, string]) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
-		n := 0
+		n, turn := 0, entriesPerTurn()
 		for key, value := range entries {
 			if !yield(key, value) {
 				return
 			}
-			if n++; n%entriesPerTurn == 0 {
+			if n++; n%turn == 0 {
 				runtime.Gosched()
 			}
 		}
