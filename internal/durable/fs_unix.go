@@ -16,16 +16,19 @@ func (o OS) Create(name string) (Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	tryLock(f)
+	swept := !tryLock(f) // the sweep has locked it and is about to remove it
 	info, err := f.Stat()
-	if err == nil {
+	if err == nil && !swept {
 		there, gone := os.Lstat(name)
-		if gone == nil && os.SameFile(info, there) {
-			return f, nil
-		}
-		err = &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+		swept = gone != nil || !os.SameFile(info, there)
+	}
+	if err == nil && !swept {
+		return f, nil
 	}
 	f.Close()
+	if err == nil {
+		err = &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+	}
 	return nil, err
 }
 

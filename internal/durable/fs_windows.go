@@ -58,7 +58,7 @@ const (
 
 	// Scanners and indexers open every new file for a moment. cmd/go retries
 	// for as long (its package robustio).
-	patience = 2 * time.Second
+	scanners = 2 * time.Second
 )
 
 // replacesOpenFiles says that Rename may replace a file that somebody has open.
@@ -70,7 +70,7 @@ var moveFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("MoveFileExW")
 // Rename returns when the new name is on the disk: os.Rename would not wait for
 // it, and there is no other way to sync a directory.
 func (OS) Rename(from, to string) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(scanners); ; time.Sleep(10 * time.Millisecond) {
 		err := move(from, to)
 		if err == nil {
 			return nil

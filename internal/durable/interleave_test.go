@@ -243,7 +243,7 @@ func (r race) run(t *testing.T, i, j, k int) (o outcome, more [3]bool, disk *dur
 	if again {
 		a.act(toTheEnd)
 	}
-	o.waitedInVain = waited() > time.Second
+	o.waitedInVain = waited() >= time.Second
 	first.kill()
 	second.kill()
 	return o, more, disk

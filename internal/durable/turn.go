@@ -21,26 +21,30 @@ const (
 	// has moved the files. Each time that process got something done.
 	attempts = 100
 
-	// Somebody who waits for a lock looks again after firstPause, then after
-	// twice as long, and so on until lastPause. A Commit holds the lock for a
+	// patience is how long somebody waits for a lock. A Commit holds it for a
 	// sync of the directory; a Load for as long as it reads, and who waits in
 	// vain for that has lost nothing by it.
+	patience = time.Second
+
+	// Who waits looks again after firstPause, then after twice as long, and so
+	// on. More than lastPause between would starve those who come late.
 	firstPause = time.Millisecond
-	lastPause  = 512 * time.Millisecond
+	lastPause  = 16 * time.Millisecond
 )
 
 // inTurn calls try until another process is neither in its way nor moves the
 // files under it, but not forever.
 func inTurn(try func() error) error {
-	moved, pause := 0, firstPause
+	moved, waited, pause := 0, time.Duration(0), firstPause
 	for {
 		err := try()
 		switch {
 		case errors.Is(err, errMoved) && moved < attempts:
 			moved++
-		case errors.Is(err, errInUse) && pause <= lastPause:
+		case errors.Is(err, errInUse) && waited < patience:
 			time.Sleep(pause)
-			pause *= 2
+			waited += pause
+			pause = min(2*pause, lastPause)
 		default:
 			return err
 		}

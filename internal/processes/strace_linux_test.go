@@ -1,0 +1,319 @@
+package processes_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie"
+)
+
+// strace counts system calls by kind and by thread, and the goroutine that writes
+// a backup changes threads. So these tests do not know beforehand where they will
+// strike. They strike at the first call of a kind, the second, and so on until
+// the child survives, and note where that was. They do so from the start of the
+// load, and from the start of the backups, so that no thread has counted much
+// that is not of interest.
+
+type phase string
+
+const (
+	whileLoading   phase = "while loading"
+	whileBackingUp phase = "while backing up"
+)
+
+var phases = []phase{whileLoading, whileBackingUp}
+
+// A state is what the child finds.
+type state struct {
+	name       string
+	generation int // of the backup that it must load
+	setUp      func(t *testing.T, path string)
+}
+
+var states = []state{
+	{"nothing", 0, func(*testing.T, string) {}},
+	{"a backup, and the remains of another", 7, func(t *testing.T, path string) {
+		writeGeneration(t, path, 7)
+		temp := filepath.Join(filepath.Dir(path), ".b.tmp-stale")
+		require.NoError(t, os.WriteFile(temp, nil, 0o600))
+	}},
+	{"a hand-over file", 7, func(t *testing.T, path string) {
+		writeGeneration(t, path, 7)
+		require.NoError(t, os.Rename(path, path+".loaded"))
+	}},
+	{"a backup and an older hand-over file", 7, func(t *testing.T, path string) {
+		writeGeneration(t, path+".older", 6)
+		writeGeneration(t, path, 7)
+		require.NoError(t, os.Rename(path+".older", path+".loaded"))
+	}},
+}
+
+// A traced run is what a child said and did under strace.
+type traced struct {
+	lines    []string
+	calls    []string // those with a file in the folder, up to the end of the child
+	hits     []string // those of them that an error was injected into
+	injected bool     // into any call at all
+}
+
+func (r traced) survived() bool {
+	return len(r.lines) > 0 && (r.lines[len(r.lines)-1] == "DONE" || strings.HasPrefix(r.lines[0], "LOADED"))
+}
+
+// reported returns how many errors the store has returned.
+func (r traced) reported() (n int) {
+	for _, line := range r.lines {
+		if strings.HasPrefix(line, "ERROR ") {
+			n++
+		}
+	}
+	return n
+}
+
+// trace runs a child on a folder in this state, and requires that whatever it
+// came to, nothing is lost.
+func trace(t *testing.T, s state, from phase, kind, inject string) traced {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "b")
+	s.setUp(t, path)
+	c := spawn(t, "cycle", path)
+	c.expect("READY")
+	if from == whileBackingUp {
+		c.letGo()
+		require.Equal(t, s.generation, c.expect("LOADED")[0])
+	}
+	log := attach(t, c, kind, inject)
+	c.letGo()
+	if from == whileLoading {
+		require.NoError(t, c.stdin.Close()) // and no further
+	}
+	r := traced{lines: c.end()}
+	for line := range strings.Lines(log()) {
+		injected := strings.Contains(line, "(INJECTED)")
+		r.injected = r.injected || injected
+		if call := callIn(dir, line); call != "" {
+			r.calls = append(r.calls, call)
+			if injected {
+				r.hits = append(r.hits, call)
+			}
+		}
+	}
+	requireNothingLost(t, path, s.generation, r)
+	return r
+}
+
+// attach traces the child from now on. The log is there when the child is not.
+func attach(t *testing.T, c *child, kind, inject string) (log func() string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "log")
+	args := []string{"-f", "-y", "-o", file, "-e", "trace=" + kind, "-p", strconv.Itoa(c.cmd.Process.Pid)}
+	if inject != "" {
+		args = append(args, "-e", "inject="+kind+":"+inject)
+	}
+	strace := exec.Command("strace", args...)
+	said, err := strace.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, strace.Start())
+	lines := bufio.NewScanner(said)
+	require.True(t, lines.Scan())
+	require.Contains(t, lines.Text(), "attached")
+	return func() string {
+		for lines.Scan() {
+		}
+		_ = strace.Wait() // it ends as the child did
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		return string(text)
+	}
+}
+
+var (
+	callName   = regexp.MustCompile(`^\d+ +(\w+)\(`)
+	tempSuffix = regexp.MustCompile(`\.tmp-\w+`)
+)
+
+// callIn returns a line of strace's as the name of the call and those of the
+// files in dir that it is about: "renameat b b.loaded". The folder is ".".
+func callIn(dir, line string) string {
+	name := callName.FindStringSubmatch(line)
+	if name == nil || !strings.Contains(line, dir) {
+		return ""
+	}
+	line, _, _ = strings.Cut(line, ") = ") // what it returned
+	words := []string{name[1]}
+	for _, rest := range strings.Split(line, dir)[1:] {
+		file, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), `"`)
+		file, _, _ = strings.Cut(file, ">")
+		if file == "" {
+			file = "."
+		}
+		words = append(words, tempSuffix.ReplaceAllString(file, ".tmp-*"))
+	}
+	return strings.Join(words, " ")
+}
+
+// requireNothingLost requires that the next start finds the last backup that was
+// acknowledged, or the one after it, and leaves nothing behind.
+func requireNothingLost(t *testing.T, path string, before int, r traced) {
+	t.Helper()
+	acknowledged := lastAck(r.lines, before)
+	store, err := genie.NewStore(genie.WithPath(path))
+	require.NoError(t, err, "%q", r)
+	require.GreaterOrEqual(t, generation(store), acknowledged, "%q", r)
+	require.LessOrEqual(t, generation(store), before+2, "%q", r)
+	names, err := temps(path)
+	require.NoError(t, err)
+	require.Empty(t, names, "%q", r)
+	require.NoError(t, store.Backup(), "%q", r)
+}
+
+// needStrace skips the test where strace is not there or not allowed to trace.
+func needStrace(t *testing.T) {
+	t.Helper()
+	if err := exec.Command("strace", "-f", "-o", os.DevNull, "true").Run(); err != nil {
+		t.Skipf("strace: %v", err)
+	}
+}
+
+// calls are the kinds of system calls that the store makes.
+var calls = []string{
+	"openat", "fchmod", "write", "fsync", "close", "renameat", "unlinkat", "flock", "newfstatat", "fstat", "read",
+	"getdents64", "readlinkat",
+}
+
+func TestKilledAtEverySystemCall(t *testing.T) {
+	needStrace(t)
+	some, kinds := states[1:2], []string{"renameat", "fsync", "unlinkat"}
+	if long() {
+		some, kinds = states, calls
+	}
+	runs, struck := 0, map[string]bool{}
+	for _, s := range some {
+		for _, from := range phases {
+			t.Run(fmt.Sprint(s.name, " ", from), func(t *testing.T) {
+				for _, kind := range kinds {
+					n, calls := killAtEvery(t, s, from, kind)
+					runs += n
+					add(struck, calls...)
+				}
+			})
+		}
+	}
+	t.Logf("%d runs, killed at %d different calls: %q", runs, len(struck), keys(struck))
+	require.Subset(t, keys(struck), []string{
+		"fsync .b.tmp-*", "fsync .", "fsync b", "renameat b b.loaded", "renameat .b.tmp-* b", "unlinkat .b.tmp-*",
+		"unlinkat b.loaded",
+	})
+}
+
+// killAtEvery kills children at every call of this kind, and returns how many and
+// which calls those were. It tries again where another thread was the one that
+// counted.
+func killAtEvery(t *testing.T, s state, from phase, kind string) (runs int, struck []string) {
+	set, all := map[string]bool{}, trace(t, s, from, kind, "").calls
+	const passes = 10
+	for pass := 0; pass < passes && !containsAll(set, all); pass++ {
+		for when := 1; ; when++ {
+			r := trace(t, s, from, kind, fmt.Sprintf("signal=SIGKILL:when=%d", when))
+			if r.survived() {
+				break
+			}
+			runs++
+			if len(r.calls) > 0 { // or it had not come to the store
+				add(set, r.calls[len(r.calls)-1])
+			}
+		}
+	}
+	require.Subset(t, keys(set), all, "not once in %d passes", passes)
+	return runs, keys(set)
+}
+
+func containsAll(set map[string]bool, all []string) bool {
+	return !slices.ContainsFunc(all, func(one string) bool { return !set[one] })
+}
+
+func add(set map[string]bool, all ...string) {
+	for _, one := range all {
+		set[one] = true
+	}
+}
+
+func keys(set map[string]bool) (all []string) {
+	for key := range set {
+		all = append(all, key)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// failures are what system calls are made to fail with.
+var failures = [][2]string{
+	{"fsync", "EIO"}, {"write", "ENOSPC"}, {"renameat", "EBUSY"}, // those of the sample
+	{"renameat", "EXDEV"}, {"openat", "EMFILE"}, {"openat", "EROFS"}, {"fchmod", "EPERM"}, {"close", "EIO"},
+	{"unlinkat", "EACCES"}, {"flock", "ENOLCK"}, {"newfstatat", "EIO"}, {"fstat", "EIO"}, {"read", "EIO"},
+	{"getdents64", "EIO"}, {"readlinkat", "EIO"},
+}
+
+// tolerated are the calls whose failure need not be reported, because what was
+// asked for is done all the same.
+var tolerated = []string{
+	// The remains of others, and the room for the empty file, which the next
+	// start sweeps.
+	"openat .b.tmp-*", "fstat .b.tmp-*", "unlinkat .b.tmp-*", "close .b.tmp-*",
+	// What is done already: the directory is synced, the contents are, the
+	// hand-over file is not needed. It is removed by the next backup.
+	"close .", "close b", "close b.loaded", "fstat b", "fstat b.loaded", "newfstatat b.loaded", "unlinkat b.loaded",
+	// os.Rename looks whether it would replace a folder; filepath.EvalSymlinks
+	// and os.Readlink, whether there are links.
+	"newfstatat b", "newfstatat b.prev", "newfstatat .", "readlinkat b",
+	// A file that cannot be locked: there may be no locks at all.
+	"flock b", "flock b.loaded", "flock .b.tmp-*", "newfstatat .b.tmp-*",
+}
+
+func TestEverySystemCallFails(t *testing.T) {
+	needStrace(t)
+	some, kinds := states[1:2], failures[:3]
+	if long() {
+		some, kinds = states, failures
+	}
+	runs, reported, unreported := 0, map[string]bool{}, map[string]bool{}
+	for _, s := range some {
+		for _, from := range phases {
+			t.Run(fmt.Sprint(s.name, " ", from), func(t *testing.T) {
+				for _, f := range kinds {
+					for when, injected := 1, true; injected; when++ {
+						r := trace(t, s, from, f[0], fmt.Sprintf("error=%s:when=%d", f[1], when))
+						injected = r.injected
+						runs++
+						require.True(t, r.survived() || r.reported() > 0, "%q", r)
+						switch r.reported() {
+						case 0:
+							require.Subset(t, tolerated, r.hits, "%q", r)
+							add(unreported, r.hits...)
+						case len(r.hits): // or else, which of them was it?
+							add(reported, r.hits...)
+						}
+					}
+				}
+			})
+		}
+	}
+	t.Logf("%d runs, reported %d: %q", runs, len(reported), keys(reported))
+	t.Logf("tolerated %d: %q", len(unreported), keys(unreported))
+	require.Subset(t, keys(reported), []string{
+		"fsync .b.tmp-*", "fsync .", "fsync b", "renameat b b.loaded", "renameat .b.tmp-* b", "write .b.tmp-*",
+	})
+}
