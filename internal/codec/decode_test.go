@@ -284,7 +284,7 @@ func TestDecodeAllocatesLittleBeyondTheStrings(t *testing.T) {
 		{"escapes", strings.Repeat("\"v\n", 16)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			const n = 50_000
+			const n = 20_000
 			text := encode(t, func(yield func(key, value string) bool) {
 				for i := range n {
 					if !yield(fmt.Sprintf("key:%012d", i), c.value) {
@@ -296,7 +296,8 @@ func TestDecodeAllocatesLittleBeyondTheStrings(t *testing.T) {
 				require.NoError(t, codec.Decode(strings.NewReader(text), func(key, value string) bool { return false }))
 			})
 			const strings = n * (16 + 48) // both of a size the allocator has
-			require.InDelta(t, strings, got, strings/20)
+			const buffer = 64 << 10
+			require.InDelta(t, strings+buffer, got, strings/50)
 		})
 	}
 }

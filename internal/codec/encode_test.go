@@ -79,7 +79,7 @@ func TestEncodeOfOneString(t *testing.T) {
 // Every byte at every place of a string: the check for plain text looks at
 // eight bytes at a time, and must not miss one in a corner.
 func TestEncodeLooksAtEveryByte(t *testing.T) {
-	for length := 1; length <= 17; length++ {
+	for _, length := range []int{1, 7, 8, 9, 16, 17} {
 		for at := range length {
 			for b := range 256 {
 				s := []byte(strings.Repeat("~", length))

@@ -26,6 +26,9 @@ func start(fsys durable.FS, path string) (f *durable.File, loaded string, err er
 		loaded = string(data)
 		return err
 	})
+	if !f.Loaded() {
+		loaded = ""
+	}
 	return f, loaded, err
 }
 

@@ -144,33 +144,47 @@ func (f *File) sweep() error {
 	return nil
 }
 
-// keep copies a file at path that is not ours to Previous, and returns it
-// locked, or nil if there is none. A copy, since a hard link is not to be had
-// everywhere and a rename would leave path empty for a moment.
-func (f *File) keep() (foreign Handle, err error) {
+// displace locks what a backup is to take the place of, so that no Load can hand
+// it over meanwhile, and returns it, or nil where there is nothing. What is not
+// ours is kept.
+func (f *File) displace() (old Handle, err error) {
+	var ours bool
 	err = inTurn(func() error {
-		foreign, err = f.foreign()
+		old, ours, err = f.standing()
 		return err
 	})
-	if foreign == nil {
-		return nil, err
+	if old == nil || ours {
+		return old, err
 	}
-	if err := f.copyToPrevious(foreign); err != nil {
-		foreign.Close()
+	if err := f.copyToPrevious(old); err != nil {
+		old.Close()
 		return nil, fmt.Errorf("keep a copy of a file written by somebody else: %w", err)
 	}
-	return foreign, nil
+	return old, nil
 }
 
-// foreign returns the file at path, locked, if it has contents and is not ours.
-func (f *File) foreign() (Handle, error) {
-	now, err := f.stat(f.path)
-	if err != nil || now == nil || now.Size() == 0 || f.isLeft(now) {
-		return nil, err
+// standing returns the file at path, locked, if it has contents.
+func (f *File) standing() (h Handle, ours bool, err error) {
+	full, err := f.filled(f.path)
+	if err != nil || !full {
+		return nil, false, err
 	}
-	return f.own(f.path)
+	if h, err = f.own(f.path); err != nil {
+		return nil, false, err
+	}
+	now, err := f.stat(f.path)
+	if err == nil && (now == nil || now.Size() == 0) {
+		err = errMoved
+	}
+	if err != nil {
+		h.Close()
+		return nil, false, err
+	}
+	return h, f.isLeft(now), nil
 }
 
+// copyToPrevious makes a copy, since a hard link is not to be had everywhere and
+// a rename would leave path empty for a moment.
 func (f *File) copyToPrevious(from Handle) error {
 	h, name, err := f.createTemp()
 	if err != nil {

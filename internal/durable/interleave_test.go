@@ -80,6 +80,7 @@ type outcome struct {
 	firstErr      error
 	secondErr     error
 	waitedInVain  bool   // one did, for the other, which had no turn meanwhile
+	handedOver    string // what is in the hand-over file, if the file is empty
 	recovered     string // by the next process, when both are dead
 }
 
@@ -246,6 +247,10 @@ func (r race) run(t *testing.T, i, j, k int) (o outcome, more [3]bool, disk *dur
 	o.waitedInVain = waited() >= time.Second
 	first.kill()
 	second.kill()
+	if data, _ := disk.ReadFile(backup); len(data) == 0 {
+		data, _ = disk.ReadFile(handOver)
+		o.handedOver = string(data)
+	}
 	return o, more, disk
 }
 
@@ -271,6 +276,9 @@ func (r race) inEveryOrder(t *testing.T, to require.TestingT) {
 					third = k
 				}
 				o, more, disk := r.run(t, i, j, third)
+				if o.handedOver != "" {
+					require.Contains(to, []string{o.first, o.second}, o.handedOver)
+				}
 				for image := range disk.Crashes() {
 					o.recovered = recovered(t, image)
 					r.check(to, o)

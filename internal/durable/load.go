@@ -14,8 +14,9 @@ import (
 // another process, finds nothing.
 //
 // read is not called where there is nothing to load. It may be called again,
-// from the start, when the file was replaced meanwhile. Its error is returned,
-// and no file is touched.
+// from the start, when the file was replaced meanwhile, and what it has read may
+// become another process's: see Loaded. Its error is returned, and no file is
+// touched.
 func (f *File) Load(read func(name string, r io.Reader) error) error {
 	err := inTurn(func() error { return f.load(read) })
 	switch {
@@ -26,6 +27,9 @@ func (f *File) Load(read func(name string, r io.Reader) error) error {
 	}
 	return err
 }
+
+// Loaded reports whether what Load read last is this File's own, until a Commit.
+func (f *File) Loaded() bool { return f.loaded != nil }
 
 func (f *File) load(read func(name string, r io.Reader) error) error {
 	name, err := f.source()

@@ -43,6 +43,18 @@ func TestTheSecondStoreOfAProcessStartsEmpty(t *testing.T) {
 	p.restart("first")
 }
 
+// Where there are no locks, the process knows by itself what it owns.
+func TestTheSecondStoreStartsEmptyWithoutLocks(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(backup, []byte("old"))
+	p := unstarted(t, disk)
+	p.fsys = lockless{p.Process}
+	p.restart("old")
+	p.restart("")
+	p.commit("new")
+	p.restart("new")
+}
+
 func TestAKilledProcessGivesUpWhatItLoaded(t *testing.T) {
 	disk := durabletest.NewDisk()
 	disk.WriteFile(backup, []byte("old"))
@@ -185,6 +197,21 @@ func TestAReadThatFailsMovesNothing(t *testing.T) {
 			require.NotEmpty(t, recovered(t, disk), "no lock is left either")
 		})
 	}
+}
+
+func TestAFileThatGoesAwayDuringALoad(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(backup, []byte("old"))
+	p := unstarted(t, disk)
+	p.Before(func(op, name string) {
+		if op == "Rename" && name == handOver {
+			p.Before(nil)
+			_ = disk.Process().Remove(backup)
+		}
+	})
+	p.restart("")
+	p.commit("new")
+	requireFiles(t, disk, files{backup: "new"})
 }
 
 func TestOnlyTempsOfTheDeadAreSwept(t *testing.T) {

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -93,6 +95,50 @@ func TestALiveTempIsSpared(t *testing.T) {
 	startAt(t, path, "")
 	require.NoError(t, pending.Commit())
 	requireFolder(t, dir, files{"b": ""})
+}
+
+// A sweep must not take a file between its making and its locking.
+func TestSweepsSpareWhatIsBeingMade(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "b")
+	f := startAt(t, path, "")
+	stop := make(chan struct{})
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := durable.Open(durable.OS{}, path); err != nil {
+				t.Errorf("sweep: %v", err)
+				return
+			}
+		}
+	})
+	for range 3000 {
+		pending, err := f.Create()
+		require.NoError(t, err)
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.NotEmpty(t, entries)
+		pending.Abort()
+	}
+	close(stop)
+	sweeper.Wait()
+}
+
+// A store that nobody uses any more is garbage, but the process still owns what
+// it has loaded.
+func TestOwnershipOutlivesTheStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	write(t, path, "old")
+	startAt(t, path, "old")
+	for range 3 { // a finalizer runs after one, and the file's is the second
+		runtime.GC()
+	}
+	startAt(t, path, "")
 }
 
 // What only looks like a temporary file is not opened in a way that hangs.

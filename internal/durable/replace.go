@@ -41,19 +41,20 @@ func (p *Pending) Commit() error {
 		p.Abort()
 		return err
 	}
-	foreign, err := f.keep()
+	old, err := f.displace()
 	if err != nil {
 		p.Abort()
 		return err
 	}
-	if foreign != nil && !replacesOpenFiles {
-		foreign.Close()
-	} else if foreign != nil {
-		defer foreign.Close() // until then no Load hands it over
+	if old != nil && !replacesOpenFiles {
+		old.Close()
+	} else if old != nil {
+		defer old.Close()
 	}
-	// The lock is kept to the end. Without it a sweep in another process could
-	// take the file before it is renamed, and a Load could hand it over while
-	// dropHandOver is about to remove what has that name. See loadInTurn.
+	// The locks are kept to the end. Without them a sweep in another process
+	// could take the new file before it is renamed, and a Load could hand over
+	// the one file or the other while dropHandOver is about to remove what has
+	// that name.
 	if err := f.fs.Rename(p.name, f.path); err != nil {
 		p.Abort()
 		return err

@@ -2,113 +2,154 @@ package trie
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 )
 
-func keys(n int) []string {
-	k := make([]string, n)
-	for i := range k {
-		k[i] = fmt.Sprintf("key:%08d", i*7919%n)
+// Each benchmark has the plain map beside the trie. The sizes say how many keys
+// there are; keys and values are strings of 12 bytes.
+var sizes = []int{1_000, 100_000, 1_000_000}
+
+// shuffled returns n keys in an order that is neither that of their memory nor
+// that of their insertion.
+func shuffled(n int) []string {
+	keys := make([]string, n)
+	for i, j := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		keys[j] = key(i)
 	}
-	return k
+	return keys
+}
+
+func plain(n int) map[string]string {
+	m := make(map[string]string)
+	for i := range n {
+		m[key(i)] = "v"
+	}
+	return m
+}
+
+// bench runs op with one key after the other.
+func bench(b *testing.B, name string, keys []string, op func(key string)) {
+	b.Run(fmt.Sprintf("%s/%d", name, len(keys)), func(b *testing.B) {
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			op(keys[i])
+			if i++; i == len(keys) {
+				i = 0
+			}
+		}
+	})
 }
 
 func BenchmarkGet(b *testing.B) {
-	for _, n := range []int{100, 1000, 10000, 100000, 1000000} {
-		ks := keys(n)
-		m := New()
-		g := map[string]string{}
-		for _, k := range ks {
-			m.Set(k, k)
-			g[k] = k
-		}
-		b.Run(fmt.Sprint("trie/", n), func(b *testing.B) {
-			i := 0
-			for b.Loop() {
-				m.Get(ks[i])
-				if i++; i == n {
-					i = 0
-				}
-			}
-		})
-		b.Run(fmt.Sprint("map/", n), func(b *testing.B) {
-			i := 0
-			for b.Loop() {
-				_ = g[ks[i]]
-				if i++; i == n {
-					i = 0
-				}
-			}
-		})
+	for _, n := range sizes {
+		keys, m, other := shuffled(n), filled(n), plain(n)
+		v := m.View()
+		bench(b, "trie", keys, func(key string) { m.Get(key) })
+		bench(b, "view", keys, func(key string) { v.Get(key) })
+		bench(b, "map", keys, func(key string) { sink = other[key] })
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	for _, n := range sizes {
+		keys, m, other := shuffled(n), filled(n), plain(n)
+		bench(b, "trie", keys, func(key string) { m.Set(key, key) })
+		bench(b, "map", keys, func(key string) { other[key] = key })
 	}
 }
 
 func BenchmarkFill(b *testing.B) {
-	for _, n := range []int{1000, 100000, 1000000} {
-		ks := keys(n)
-		b.Run(fmt.Sprint("trie/", n), func(b *testing.B) {
-			for b.Loop() {
-				m := New()
-				for _, k := range ks {
-					m.Set(k, k)
-				}
+	for _, n := range sizes {
+		keys := shuffled(n)
+		benchFill(b, "trie", n, func() any {
+			m := New()
+			for _, key := range keys {
+				m.Set(key, key)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/key")
+			return m
 		})
-		b.Run(fmt.Sprint("map/", n), func(b *testing.B) {
-			for b.Loop() {
-				m := map[string]string{}
-				for _, k := range ks {
-					m[k] = k
-				}
+		benchFill(b, "map", n, func() any {
+			m := map[string]string{}
+			for _, key := range keys {
+				m[key] = key
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/key")
+			return m
 		})
 	}
+}
+
+// benchFill also reports the memory that is left, without the strings.
+func benchFill(b *testing.B, name string, n int, fill func() any) {
+	b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+		for b.Loop() {
+			fill()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/entry")
+		b.ReportMetric(0, "ns/op")
+		before := heap()
+		m := fill()
+		b.ReportMetric(float64(heap()-before)/float64(n), "B/entry")
+		runtime.KeepAlive(m)
+	})
 }
 
 func heap() uint64 {
 	runtime.GC()
-	var s runtime.MemStats
-	runtime.ReadMemStats(&s)
-	return s.HeapAlloc
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	return now.HeapAlloc
 }
 
-func TestMem(t *testing.T) {
-	for _, n := range []int{1000, 30000, 100000, 300000, 1000000, 1300000, 2000000} {
-		ks := keys(n)
-		h := heap()
-		m := New()
-		for _, k := range ks {
-			m.Set(k, k)
-		}
-		h2 := heap()
-		g := map[string]string{}
-		for _, k := range ks {
-			g[k] = k
-		}
-		h3 := heap()
-		t.Logf("%d: trie %.1f map %.1f B/entry", n, float64(h2-h)/float64(n), float64(h3-h2)/float64(n))
-		runtime.KeepAlive(m)
-		runtime.KeepAlive(g)
-		runtime.KeepAlive(ks)
+func BenchmarkAll(b *testing.B) {
+	for _, n := range sizes {
+		v, other := filled(n).View(), plain(n)
+		benchAll(b, "trie", n, v.All)
+		benchAll(b, "map", n, func(yield func(key, value string) bool) {
+			for key, value := range other {
+				if !yield(key, value) {
+					return
+				}
+			}
+		})
 	}
 }
 
-func BenchmarkViewSet(b *testing.B) {
-	n := 1000000
-	ks := keys(n)
-	m := New()
-	for _, k := range ks {
-		m.Set(k, k)
-	}
-	i := 0
-	for b.Loop() {
-		m.View()
-		m.Set(ks[i], "x")
-		if i++; i == n {
-			i = 0
+func benchAll(b *testing.B, name string, n int, all func(yield func(key, value string) bool)) {
+	b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+		for b.Loop() {
+			for key := range all {
+				sink = key
+			}
 		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/entry")
+		b.ReportMetric(0, "ns/op")
+	})
+}
+
+// The plain map has no views: copying it, as maps.Clone does, is another thing.
+func BenchmarkView(b *testing.B) {
+	for _, n := range append([]int{4_000_000}, sizes...) {
+		m := filled(n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				m.View()
+			}
+		})
 	}
 }
+
+func BenchmarkFirstSetAfterAView(b *testing.B) {
+	for _, n := range sizes {
+		m := filled(n)
+		bench(b, "trie", shuffled(n), func(key string) {
+			m.View()
+			m.Set(key, "new")
+		})
+	}
+}
+
+var sink string

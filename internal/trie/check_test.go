@@ -1,163 +1,316 @@
 package trie
 
 import (
-	"maps"
+	"fmt"
+	"math/bits"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
 
-// A shape is what a walk over a trie found.
+// A shape is what a trie consists of.
 type shape struct {
-	branches, leaves, chained, entries int
-	deepest                            int            // level of branches
-	made                               map[uint64]int // nodes by epoch
+	branches int
+	leaves   int // without those chained to another
+	chained  int
+	levels   int
+	entries  int
 }
 
-// check fails the test unless every invariant of the nodes holds, and returns
-// the shape.
-func check(t require.TestingT, h *hasher, root *branch, size int) shape {
-	s := shape{made: map[uint64]int{}}
-	checkBranch(t, h, root, rootShift, 0, &s)
-	require.Equal(t, size, s.entries, "size")
-	return s
+const (
+	branchBytes = int(unsafe.Sizeof(branch{}))
+	leafBytes   = int(unsafe.Sizeof(leaf{}))
+)
+
+// check requires that m keeps every invariant, and returns its shape.
+func check(t require.TestingT, m *Map) shape {
+	found, err := inspect(m.root, m.hasher, m.epoch)
+	require.NoError(t, err)
+	require.Equal(t, m.size, found.entries, "size")
+	return found
 }
 
-// must is require.True at a price that millions of checks can pay.
-func must(t require.TestingT, holds bool, what string) {
-	if !holds {
-		t.Errorf("not so: %s", what)
-		t.FailNow()
+// inspect returns the shape of the trie under root, or the first invariant that
+// it does not keep. No node may be newer than epoch.
+func inspect(root *branch, h hasher, epoch uint64) (shape, error) {
+	in := inspector{hasher: h, root: root, leaves: map[*leaf]bool{}, keys: map[string]bool{}}
+	err := in.branch(root, place{shift: rootShift, epoch: epoch})
+	return in.found, err
+}
+
+type inspector struct {
+	hasher
+	root   *branch
+	leaves map[*leaf]bool
+	keys   map[string]bool
+	found  shape
+}
+
+// A place is where a node hangs.
+type place struct {
+	prefix uint64 // the bits of the hash that lead there
+	shift  uint   // of the branch
+	epoch  uint64 // of the node above
+}
+
+func (in *inspector) branch(b *branch, at place) error {
+	if b.epoch > at.epoch {
+		return fmt.Errorf("a branch of epoch %d below one of %d", b.epoch, at.epoch)
 	}
+	in.found.branches++
+	in.found.levels = max(in.found.levels, 1+int(rootShift-at.shift)/indexBits)
+	before := in.found.entries
+	for i := 0; i < fanout; {
+		inside := place{at.prefix | uint64(i)<<at.shift, at.shift, b.epoch}
+		width, err := in.child(b, i, inside)
+		if err != nil {
+			return err
+		}
+		i += width
+	}
+	if b != in.root && in.found.entries-before <= leafSize/2 {
+		return fmt.Errorf("a branch with %d entries, where a leaf would do", in.found.entries-before)
+	}
+	return nil
 }
 
-// checkBranch checks b, whose keys all have prefix in the bits above shift.
-func checkBranch(t require.TestingT, h *hasher, b *branch, shift int, prefix uint64, s *shape) {
-	require.GreaterOrEqual(t, shift, lastShift)
-	s.branches++
-	s.made[b.epoch]++
-	s.deepest = max(s.deepest, (rootShift-shift)/indexBits)
+// child inspects the child in the i-th slot of b and tells how many it fills.
+func (in *inspector) child(b *branch, i int, at place) (width int, err error) {
+	slot := b.slots[i]
+	switch {
+	case (slot.branch == nil) == (slot.leaf == nil):
+		return 0, fmt.Errorf("slot %d: not exactly one of branch and leaf", i)
+	case slot.branch != nil && at.shift == lastShift:
+		return 0, fmt.Errorf("slot %d: a branch below the last level", i)
+	case slot.branch != nil:
+		at.shift -= indexBits
+		return 1, in.branch(slot.branch, at)
+	case slot.leaf.depth > indexBits:
+		return 0, fmt.Errorf("slot %d: a leaf of depth %d", i, slot.leaf.depth)
+	}
+	l := slot.leaf
+	width = fanout >> l.depth
+	if i%width != 0 {
+		return 0, fmt.Errorf("slot %d: a leaf of %d slots starts here", i, width)
+	}
+	for j := range width {
+		if b.slots[i+j] != slot {
+			return 0, fmt.Errorf("slot %d: not the leaf of slot %d", i+j, i)
+		}
+	}
+	if other := b.slots[i^width%fanout].leaf; canJoin(l, other) {
+		return 0, fmt.Errorf("slot %d: two leaves of %d entries, where one would do", i, l.count+other.count)
+	}
+	return width, in.chain(l, at)
+}
+
+func canJoin(l, other *leaf) bool {
+	return l != other && other != nil && l.depth == other.depth &&
+		l.next == nil && other.next == nil && l.count+other.count <= leafSize/2
+}
+
+// chain inspects l and the leaves chained to it.
+func (in *inspector) chain(l *leaf, at place) error {
+	if in.leaves[l] {
+		return fmt.Errorf("a leaf in two places")
+	}
+	in.leaves[l] = true
+	in.found.leaves++
+	if l.next != nil && (at.shift != lastShift || l.depth != indexBits || l.count == 0) {
+		return fmt.Errorf("a chain at shift %d and depth %d, its first leaf of %d", at.shift, l.depth, l.count)
+	}
+	for next := l.next; next != nil; next = next.next {
+		in.found.chained++
+		if next.count != leafSize || next.depth != l.depth || next.epoch != l.epoch {
+			return fmt.Errorf("a chained leaf of %d, of depth %d and epoch %d", next.count, next.depth, next.epoch)
+		}
+	}
+	if l.epoch > at.epoch {
+		return fmt.Errorf("a leaf of epoch %d below a branch of %d", l.epoch, at.epoch)
+	}
+	depth := l.depth
+	for ; l != nil; l = l.next {
+		if err := in.entries(l, depth, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *inspector) entries(l *leaf, depth uint8, at place) error {
+	if l.count > leafSize {
+		return fmt.Errorf("a leaf of %d", l.count)
+	}
+	for i, e := range l.entries {
+		if i >= int(l.count) {
+			if e != (entry{}) {
+				return fmt.Errorf("entry %d beyond the last: %q", i, e.key)
+			}
+			continue
+		}
+		in.found.entries++
+		hash := in.hash(e.key)
+		common := rootShift - at.shift + uint(depth)
+		if (hash^at.prefix)>>(64-common) != 0 {
+			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.key, hash, common, at.prefix)
+		}
+		if l.tags[i] != uint8(hash) {
+			return fmt.Errorf("%q: tag %#x, hash %#x", e.key, l.tags[i], hash)
+		}
+		if in.keys[e.key] {
+			return fmt.Errorf("%q: there twice", e.key)
+		}
+		in.keys[e.key] = true
+		if value, ok := in.root.get(hash, e.key); !ok || value != e.value {
+			return fmt.Errorf("%q: not found", e.key)
+		}
+	}
+	return nil
+}
+
+// walk calls the functions for the nodes under b that visit accepts; it does not
+// look below the others.
+func walk(b *branch, onBranch func(*branch) bool, onLeaf func(*leaf)) {
+	if !onBranch(b) {
+		return
+	}
 	for i := 0; i < fanout; {
-		c := b.slots[i]
-		must(t, (c.branch == nil) != (c.leaf == nil), "one of them is nil")
-		if c.branch != nil {
-			checkBranch(t, h, c.branch, shift-indexBits, prefix|uint64(i)<<shift, s)
+		if below := b.slots[i].branch; below != nil {
+			walk(below, onBranch, onLeaf)
 			i++
 			continue
 		}
-		width := fanout >> c.leaf.depth
-		must(t, i%width == 0, "the leaf begins where its depth says")
-		for j := range width {
-			must(t, c.leaf == b.slots[i+j].leaf, "neighbouring slots hold the leaf")
-		}
-		bits := indexBits - int(c.leaf.depth)
-		checkLeaf(t, h, c.leaf, shift+bits, prefix|uint64(i)<<shift, s)
-		must(t, c.leaf.next == nil || shift == lastShift && int(c.leaf.depth) == indexBits, "chained only at the end")
-		i += width
-	}
-}
-
-// checkLeaf checks l and what is chained to it.
-func checkLeaf(t require.TestingT, h *hasher, l *leaf, shift int, prefix uint64, s *shape) {
-	for chained := 0; l != nil; l, chained = l.next, chained+1 {
-		s.leaves++
-		s.chained += min(chained, 1)
-		s.made[l.epoch]++
-		s.entries += int(l.count)
-		for i, e := range l.entries {
-			if i >= int(l.count) {
-				must(t, e == entry{}, "nothing is kept alive")
-				continue
-			}
-			hash := h.hash(e.key)
-			must(t, uint8(hash) == l.tags[i], "the tag is of the key")
-			if shift < 64 {
-				must(t, prefix>>shift == hash>>shift, "the key belongs here")
-			}
+		l := b.slots[i].leaf
+		i += fanout >> l.depth
+		for ; l != nil; l = l.next {
+			onLeaf(l)
 		}
 	}
 }
 
-// structure copies all that a view can see, to be compared later.
-func structure(v View) (nodes map[any]any) {
-	nodes = map[any]any{}
-	var walk func(b *branch)
-	walk = func(b *branch) {
-		nodes[b] = *b
-		for _, c := range b.slots {
-			if c.branch != nil {
-				walk(c.branch)
-			}
-			for l := c.leaf; l != nil; l = l.next {
-				nodes[l] = *l
-			}
-		}
-	}
-	walk(v.root)
-	return nodes
+// A frozen is what the nodes of a view were when it was taken.
+type frozen struct {
+	branches map[*branch]branch
+	leaves   map[*leaf]leaf
 }
 
-// requireUnchanged fails the test if any node of a structure is not as it was.
-func requireUnchanged(t require.TestingT, nodes map[any]any) {
-	for node, was := range nodes {
-		switch n := node.(type) {
-		case *branch:
-			must(t, *n == was.(branch), "a branch of a view has not changed")
-		case *leaf:
-			must(t, *n == was.(leaf), "a leaf of a view has not changed")
-		}
-	}
+func freeze(v View) frozen {
+	f := frozen{map[*branch]branch{}, map[*leaf]leaf{}}
+	walk(v.root,
+		func(b *branch) bool { f.branches[b] = *b; return true },
+		func(l *leaf) { f.leaves[l] = *l })
+	return f
 }
 
-func TestTheCheckChecks(t *testing.T) {
-	for name, spoil := range map[string]func(*Map){
-		"size":   func(m *Map) { m.size++ },
-		"tag":    func(m *Map) { someLeaf(m).tags[0]++ },
-		"entry":  func(m *Map) { l := someLeaf(m); l.entries[l.count].key = "left over" },
-		"branch": func(m *Map) { m.root.slots[0].branch = m.root },
-		"slot":   func(m *Map) { m.root.slots[0].leaf = &leaf{} },
-		"place":  func(m *Map) { m.root.slots[0], m.root.slots[fanout-1] = m.root.slots[fanout-1], m.root.slots[0] },
+// unchanged reports whether all those nodes are what they were.
+func (f frozen) unchanged() bool {
+	for b, was := range f.branches {
+		if *b != was {
+			return false
+		}
+	}
+	for l, was := range f.leaves {
+		if *l != was {
+			return false
+		}
+	}
+	return true
+}
+
+// The inspection itself: each invariant is broken once, and noticed.
+func TestInspectionNotices(t *testing.T) {
+	// The full leaf, one that is not, and where they are.
+	leafOf := func(m *Map, key string) *leaf {
+		hash, b, shift := m.hash(key), m.root, uint(rootShift)
+		for b.slots[hash>>shift%fanout].branch != nil {
+			b, shift = b.slots[hash>>shift%fanout].branch, shift-indexBits
+		}
+		return b.slots[hash>>shift%fanout].leaf
+	}
+	for _, c := range []struct {
+		name, message string
+		plant         func(m *Map)
+	}{
+		{"an empty slot", "not exactly one", func(m *Map) { m.root.slots[3] = child{} }},
+		{"both in a slot", "not exactly one", func(m *Map) { m.root.slots[3] = child{branch: m.root, leaf: &leaf{}} }},
+		{"a leaf in another's slot", "bits of", func(m *Map) {
+			b := m.root.slots[3].branch
+			b.slots, m.root.slots[4].branch.slots = m.root.slots[4].branch.slots, b.slots
+		}},
+		{"a leaf of another depth", "", func(m *Map) { leafOf(m, "key 1").depth ^= 1 }},
+		{"a leaf deeper than can be", "a leaf of depth", func(m *Map) { leafOf(m, "key 1").depth = 5 }},
+		{"an entry left behind", "beyond the last", func(m *Map) {
+			l := leafOf(m, "key 1")
+			l.entries[leafSize-1] = entry{"left", "behind"}
+		}},
+		{"a wrong tag", "tag", func(m *Map) { leafOf(m, "key 1").tags[0]++ }},
+		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].key = elsewhere(m, "key 1") }},
+		{"a key twice", "", func(m *Map) {
+			l := leafOf(m, "key 1")
+			l.add(m.hash(l.entries[0].key), l.entries[0])
+		}},
+		{"a leaf of the future", "epoch", func(m *Map) { leafOf(m, "key 1").epoch = m.epoch + 1 }},
+		{"a branch of the future", "epoch", func(m *Map) { m.root.slots[3].branch.epoch = m.epoch + 1 }},
+		{"a chain above the last level", "a chain at", func(m *Map) { leafOf(m, "key 1").next = &leaf{} }},
+		{"a branch with little in it", "where a leaf would do", func(m *Map) {
+			m.root.slots[3].branch = m.branchOver(&leaf{})
+		}},
+		{"two leaves with little in them", "where one would do", func(m *Map) {
+			b := m.branchOver(&leaf{depth: 1})
+			b.place(&leaf{depth: 1}, rootShift, 1<<63)
+			m.root.slots[3].branch = b
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			m := New()
-			for i := range 100 {
-				m.Set(key(i), "v")
+			for i := range 2000 { // every slot of the root has a branch, every leaf of those some room
+				m.Set(fmt.Sprint("key ", i), "")
 			}
-			check(t, &m.hasher, m.root, m.size)
-			spoil(m)
-			d := &detector{}
-			func() {
-				defer func() { _ = recover() }()
-				check(d, &m.hasher, m.root, m.size)
-			}()
-			require.True(t, d.failed)
+			check(t, m)
+			makeRoom(m, leafOf(m, "key 1"))
+			c.plant(m)
+			_, err := inspect(m.root, m.hasher, m.epoch)
+			require.ErrorContains(t, err, c.message)
 		})
 	}
 }
 
-func someLeaf(m *Map) *leaf {
-	for _, c := range m.root.slots {
-		if c.leaf != nil && c.leaf.count > 0 && c.leaf.count < leafSize {
-			return c.leaf
-		}
+// makeRoom deletes from l, if it is nearly full, but keeps its first entry.
+func makeRoom(m *Map, l *leaf) {
+	for l.count > leafSize-2 {
+		m.Delete(l.entries[1].key)
 	}
-	panic("no such leaf")
 }
 
-// A detector is a test that is supposed to fail.
-type detector struct{ failed bool }
-
-func (d *detector) Errorf(string, ...any) { d.failed = true }
-func (d *detector) FailNow()              { panic("failed, as it should") }
-
-// requireSame fails the test unless v holds exactly what model does.
-func requireSame(t require.TestingT, model map[string]string, v View) {
-	require.Equal(t, len(model), v.Len())
-	must(t, maps.Equal(model, maps.Collect(v.All)), "All yields what a plain map holds")
-	for key, want := range model {
-		got, ok := v.Get(key)
-		must(t, ok && got == want, "Get finds what All does")
+// elsewhere returns a key that the first bit of its hash leads away from key.
+func elsewhere(m *Map, key string) string {
+	for i := 0; ; i++ {
+		other := fmt.Sprint("elsewhere ", i)
+		if bits.LeadingZeros64(m.hash(key)^m.hash(other)) == 0 {
+			return other
+		}
 	}
-	_, ok := v.Get("missing")
-	require.False(t, ok)
+}
+
+// The comparison itself: it notices every kind of write to a frozen node.
+func TestFreezeNotices(t *testing.T) {
+	for name, write := range map[string]func(l *leaf, b *branch){
+		"a value":  func(l *leaf, b *branch) { l.entries[0].value = "new" },
+		"a count":  func(l *leaf, b *branch) { l.count-- },
+		"a tag":    func(l *leaf, b *branch) { l.tags[0]++ },
+		"a chain":  func(l *leaf, b *branch) { l.next = &leaf{} },
+		"a child":  func(l *leaf, b *branch) { b.slots[0] = child{leaf: &leaf{}} },
+		"an epoch": func(l *leaf, b *branch) { b.epoch++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := New()
+			m.Set("key", "old")
+			v := m.View()
+			f := freeze(v)
+			require.True(t, f.unchanged())
+			write(v.root.slots[0].leaf, v.root)
+			require.False(t, f.unchanged())
+		})
+	}
 }

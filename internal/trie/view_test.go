@@ -1,0 +1,257 @@
+package trie
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+	"weak"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAllStopsWhenTold(t *testing.T) {
+	v := filled(5_000).View()
+	for _, stop := range []int{1, 2, 40, 4_999, 5_000} {
+		seen := 0
+		for range v.All {
+			if seen++; seen == stop {
+				break
+			}
+		}
+		require.Equal(t, stop, seen)
+	}
+}
+
+func TestAllStopsWhenToldInsideAChain(t *testing.T) {
+	m := New()
+	m.keep = 0
+	for i := range 200 {
+		m.Set(key(i), "v")
+	}
+	for stop := 1; stop <= 200; stop++ {
+		seen := 0
+		for range m.View().All {
+			if seen++; seen == stop {
+				break
+			}
+		}
+		require.Equal(t, stop, seen)
+	}
+}
+
+// Loops over views, one inside the other, with writes and more views in their
+// bodies.
+func TestViewsNest(t *testing.T) {
+	m := filled(300)
+	outer := m.View()
+	visited := 0
+	for k := range outer.All {
+		m.Set(k, "changed once")
+		inner := m.View()
+		for k := range inner.All {
+			m.Delete(k)
+		}
+		require.Zero(t, m.Len())
+		require.Equal(t, 300, inner.Len())
+		for k, value := range inner.All {
+			m.Set(k, value)
+		}
+		visited++
+	}
+	require.Equal(t, 300, visited)
+	check(t, m)
+	for _, value := range outer.All {
+		require.Equal(t, "v", value)
+	}
+	for _, value := range m.View().All {
+		require.Equal(t, "changed once", value)
+	}
+}
+
+func TestViewsOutliveTheirMap(t *testing.T) {
+	m := filled(1_000)
+	model := maps.Collect(m.View().All)
+	view := m.View()
+	root := weak.Make(m)
+	m = nil
+	runtime.GC()
+	require.Nil(t, root.Value(), "the view does not need the Map")
+	requireSame(t, model, view)
+}
+
+// The nodes that only a view can reach are garbage once it is dropped, in
+// whatever order; all others stay.
+func TestDroppedViewsAreGarbage(t *testing.T) {
+	for range 5 {
+		m := filled(3_000)
+		var nodes nodes
+		var views []*View
+		for i := range 8 {
+			v := m.View()
+			views = append(views, &v)
+			nodes.add(v.root)
+			for range 200 {
+				m.Set(key(rand.IntN(3_000)), fmt.Sprint(i))
+				m.Delete(key(rand.IntN(3_000)))
+			}
+		}
+		nodes.add(m.root)
+		for _, i := range rand.Perm(len(views)) {
+			before := nodes.alive()
+			views[i] = nil
+			runtime.GC()
+			reachable := 0
+			for range reach(m, views) {
+				reachable++
+			}
+			require.Equal(t, reachable, nodes.alive(), "as many nodes as can be reached, of %d before", before)
+		}
+		runtime.KeepAlive(m)
+	}
+}
+
+// nodes knows the nodes of several tries without keeping them alive.
+type nodes struct {
+	branches map[weak.Pointer[branch]]bool
+	leaves   map[weak.Pointer[leaf]]bool
+}
+
+func (n *nodes) add(root *branch) {
+	if n.branches == nil {
+		n.branches, n.leaves = map[weak.Pointer[branch]]bool{}, map[weak.Pointer[leaf]]bool{}
+	}
+	walk(root,
+		func(b *branch) bool { n.branches[weak.Make(b)] = true; return true },
+		func(l *leaf) { n.leaves[weak.Make(l)] = true })
+}
+
+func (n *nodes) alive() (count int) {
+	for b := range n.branches {
+		if b.Value() != nil {
+			count++
+		}
+	}
+	for l := range n.leaves {
+		if l.Value() != nil {
+			count++
+		}
+	}
+	return count
+}
+
+// reach returns the nodes that can be reached from m and the views left.
+func reach(m *Map, views []*View) map[any]bool {
+	found := map[any]bool{}
+	add := func(root *branch) {
+		walk(root,
+			func(b *branch) bool { found[b] = true; return true },
+			func(l *leaf) { found[l] = true })
+	}
+	add(m.root)
+	for _, v := range views {
+		if v != nil {
+			add(v.root)
+		}
+	}
+	return found
+}
+
+// A value that was deleted or replaced is garbage with the last view of it, and
+// at once where there is no view.
+func TestOldValuesAreGarbage(t *testing.T) {
+	for name, remove := range map[string]func(m *Map, key string){
+		"deleted":  func(m *Map, key string) { m.Delete(key) },
+		"replaced": func(m *Map, key string) { m.Set(key, "small") },
+	} {
+		for _, full := range []int{0, 5, leafSize - 1, 1_000} {
+			t.Run(fmt.Sprintf("%s among %d", name, full), func(t *testing.T) {
+				m := filled(full)
+				value := setLarge(m, "large")
+				kept := m.View()
+				remove(m, "large")
+				runtime.GC()
+				require.NotNil(t, value.Value(), "the view has it still")
+				requireLarge(t, kept, "large")
+				runtime.GC()
+				require.Nil(t, value.Value())
+
+				value = setLarge(m, "large")
+				remove(m, "large")
+				runtime.GC()
+				require.Nil(t, value.Value())
+				runtime.KeepAlive(m)
+			})
+		}
+	}
+}
+
+// setLarge gives key a value of 1 MiB and returns what tells whether it is
+// still in memory.
+//
+//go:noinline
+func setLarge(m *Map, key string) weak.Pointer[byte] {
+	large := []byte(strings.Repeat("x", 1<<20))
+	value := string(large)
+	m.Set(key, value)
+	return weakOf(value)
+}
+
+func requireLarge(t *testing.T, v View, key string) {
+	value, ok := v.Get(key)
+	require.True(t, ok)
+	require.Len(t, value, 1<<20)
+}
+
+// Any number of goroutines read views, each view by several, while the owner
+// writes. The race detector watches.
+func TestViewsAreReadWhileTheMapChanges(t *testing.T) {
+	const keys, rounds, readers = 2_000, 30, 4
+	m := filled(keys)
+	var reading sync.WaitGroup
+	for round := range rounds {
+		for i := range keys {
+			m.Set(key(i), fmt.Sprint(round))
+		}
+		v := m.View()
+		for range readers {
+			reading.Go(func() { requireRound(t, v, keys, fmt.Sprint(round)) })
+		}
+		for i := range keys / 2 {
+			m.Delete(key(2 * i))
+			m.Set(fmt.Sprint("new ", round, " ", i), "v")
+			m.Delete(fmt.Sprint("new ", round, " ", i-10))
+		}
+		for i := range 10 {
+			m.Delete(fmt.Sprint("new ", round, " ", keys/2-1-i))
+		}
+	}
+	reading.Wait()
+	check(t, m)
+}
+
+// requireRound requires that v is of one moment: all keys, with one value.
+func requireRound(t *testing.T, v View, keys int, want string) {
+	seen := 0
+	for _, value := range v.All {
+		if seen++; value != want {
+			t.Errorf("%s in a view of round %s", value, want)
+			return
+		}
+	}
+	if seen != keys || v.Len() != keys {
+		t.Errorf("%d entries, length %d", seen, v.Len())
+	}
+	for i := range keys {
+		if value, ok := v.Get(key(i)); !ok || value != want {
+			t.Errorf("%q in a view of round %s", value, want)
+			return
+		}
+	}
+}
+
+func weakOf(s string) weak.Pointer[byte] { return weak.Make(unsafe.StringData(s)) }
