@@ -20,7 +20,8 @@ import (
 const chunk = 64 << 10
 
 // Encode writes entries to w and returns how many bytes w took. Its memory does
-// not grow with the number of entries. The error is w's own.
+// not grow with the number of entries. The error is w's own, or io.ErrShortWrite
+// where w took less and did not say why.
 func Encode(w io.Writer, entries iter.Seq2[string, string]) (written int64, err error) {
 	buf := make([]byte, 0, chunk+chunk/8)
 	flush := func() bool {

@@ -214,6 +214,72 @@ func TestAFileThatGoesAwayDuringALoad(t *testing.T) {
 	requireFiles(t, disk, files{backup: "new"})
 }
 
+// An editor takes no locks. What it saves while a process loads is loaded, or
+// stays where it is, or is kept.
+func TestAnEditDuringALoad(t *testing.T) {
+	for op := 0; ; op++ {
+		disk := durabletest.NewDisk()
+		disk.WriteFile(backup, []byte("old"))
+		p := unstarted(t, disk)
+		p.Before(func(string, string) {
+			if p.Ops() == op+1 {
+				disk.WriteFile(backup, []byte("edited"))
+			}
+		})
+		file, loaded, err := start(p.fsys, backup)
+		require.NoError(t, err)
+		if p.Ops() <= op {
+			return
+		}
+		edit := p.OpNames()[op]
+		require.Contains(t, []string{"old", "edited"}, loaded, edit)
+		there, _ := disk.ReadFile(backup)
+		if len(there) == 0 {
+			require.Equal(t, "edited", loaded, edit)
+			there, _ = disk.ReadFile(handOver)
+		}
+		require.Equal(t, "edited", string(there), edit)
+
+		require.NoError(t, commit(file, "new"))
+		if loaded != "edited" {
+			kept, _ := disk.ReadFile(previous)
+			require.Equal(t, "edited", string(kept), edit)
+		}
+		p.kill()
+	}
+}
+
+func TestAnEditRightAfterABackupIsKept(t *testing.T) {
+	disk := durabletest.NewDisk()
+	p := newProcess(t, disk, "")
+	renamed := false
+	p.Before(func(op, name string) {
+		if renamed {
+			p.Before(nil)
+			disk.WriteFile(backup, []byte("edited"))
+		}
+		renamed = op == "Rename" && name == backup
+	})
+	p.commit("one")
+	require.False(t, p.file.Intact())
+	p.commit("two")
+	requireFiles(t, disk, files{backup: "two", previous: "edited"})
+}
+
+func TestAFileThatIsEmptiedBeforeItCouldBeKept(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(previous, []byte("kept before"))
+	p := newProcess(t, disk, "")
+	disk.WriteFile(backup, []byte("foreign"))
+	p.Before(func(op, name string) {
+		if op == "Own" {
+			disk.WriteFile(backup, nil)
+		}
+	})
+	p.commit("new")
+	requireFiles(t, disk, files{backup: "new", previous: "kept before"})
+}
+
 func TestOnlyTempsOfTheDeadAreSwept(t *testing.T) {
 	disk := durabletest.NewDisk()
 	for _, name := range []string{

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Each benchmark has the plain map beside the trie. The sizes say how many keys
-// there are; keys and values are strings of 12 bytes.
+// Each benchmark has the plain map beside the trie. The sizes are numbers of
+// keys, which have 12 bytes each.
 var sizes = []int{1_000, 100_000, 1_000_000}
 
 // shuffled returns n keys in an order that is neither that of their memory nor
