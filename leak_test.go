@@ -468,6 +468,19 @@ func restarted(t *testing.T, disk *durabletest.Disk, process *durabletest.Proces
 	return store.Snapshot()
 }
 
+// A process that is faster takes the file after this one has read it.
+func TestNothingIsLoadedThatIsNotOwned(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(storePath, []byte(`{"k":"v"}`))
+	process := disk.Process()
+	process.Before(func(op, name string) {
+		if op == "Rename" && name == storePath+".loaded" {
+			_ = disk.Process().Remove(storePath)
+		}
+	})
+	require.Zero(t, open(t, process).Len())
+}
+
 // The protocol of tell and own, with mailboxes so small that senders wait, on
 // few and many processors. The race detector sees whether the state is handed
 // on properly; a lost command would leave a caller waiting for ever.

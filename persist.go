@@ -38,6 +38,9 @@ func readBackup(file *durable.File) (*trie.Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("genie: load %s: %w", file.Path(), err)
 	}
+	if !file.Loaded() { // another process was faster, after all had been read
+		return trie.New(), nil
+	}
 	return entries, nil
 }
 

@@ -76,6 +76,10 @@ var (
 	// device where the backup file should be.
 	ErrNotRegular = durable.ErrNotRegular
 
+	// ErrInUse says that another program has the backup file locked, and had
+	// for a second.
+	ErrInUse = durable.ErrInUse
+
 	// ErrInterval says that an interval is not positive.
 	ErrInterval = errors.New("interval must be positive")
 )
@@ -328,7 +332,8 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 // memory is as it was, and the next backup, manual or automatic, starts from the
 // beginning; only if the error came from the last step, syncing the folder, may
 // the new file be there already. The error names the file and wraps its cause:
-// errors.Is finds [syscall.ENOSPC], [io/fs.ErrPermission] and their like.
+// errors.Is finds [syscall.ENOSPC], [io/fs.ErrPermission] and their like, and
+// [ErrInUse].
 //
 // Others go on meanwhile. One backup is written at a time; calls that arrive
 // during one share the next.

@@ -11,6 +11,3 @@ func Forget(fsys FS) {
 		}
 	}
 }
-
-// ErrInUse is what a backup gives that has waited in vain for another process.
-var ErrInUse = errInUse

@@ -80,6 +80,7 @@ type outcome struct {
 	firstErr      error
 	secondErr     error
 	waitedInVain  bool   // one did, for the other, which had no turn meanwhile
+	previous      string // what was kept of the one that came first
 	handedOver    string // what is in the hand-over file, if the file is empty
 	recovered     string // by the next process, when both are dead
 }
@@ -215,6 +216,23 @@ var races = []race{
 		second: committing("second"),
 		check:  lastWins,
 	},
+	{
+		name: "later backup against later backup",
+		setUp: func(t *testing.T, disk *durabletest.Disk) (*process, *process) {
+			first, second := newProcess(t, disk, ""), newProcess(t, disk, "")
+			first.commit("older")
+			second.commit("old")
+			return first, second
+		},
+		first:  committing("first"),
+		second: committing("second"),
+		check: func(t require.TestingT, o outcome) {
+			lastWins(t, o)
+			if errors.Join(o.firstErr, o.secondErr) == nil {
+				require.ElementsMatch(t, []string{"first", "second"}, []string{o.recovered, o.previous})
+			}
+		},
+	},
 }
 
 // run has the first process do i operations, the second j, the first k, and then
@@ -247,9 +265,11 @@ func (r race) run(t *testing.T, i, j, k int) (o outcome, more [3]bool, disk *dur
 	o.waitedInVain = waited() >= time.Second
 	first.kill()
 	second.kill()
-	if data, _ := disk.ReadFile(backup); len(data) == 0 {
-		data, _ = disk.ReadFile(handOver)
-		o.handedOver = string(data)
+	kept, _ := disk.ReadFile(previous)
+	o.previous = string(kept)
+	if there, _ := disk.ReadFile(backup); len(there) == 0 {
+		loaded, _ := disk.ReadFile(handOver)
+		o.handedOver = string(loaded)
 	}
 	return o, more, disk
 }

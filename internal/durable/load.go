@@ -20,7 +20,7 @@ import (
 func (f *File) Load(read func(name string, r io.Reader) error) error {
 	err := inTurn(func() error { return f.load(read) })
 	switch {
-	case errors.Is(err, errInUse): // whoever is loading it takes long to read
+	case errors.Is(err, ErrInUse): // whoever is loading it takes long to read
 		return f.nothingToLoad()
 	case errors.Is(err, errMoved):
 		return &fs.PathError{Op: "load", Path: f.path, Err: err}
@@ -40,7 +40,7 @@ func (f *File) load(read func(name string, r io.Reader) error) error {
 		return f.nothingToLoad()
 	}
 	h, err := f.claim(name)
-	if errors.Is(err, errInUse) && name == f.HandOver() { // whoever loaded it lives
+	if errors.Is(err, ErrInUse) && name == f.HandOver() { // whoever loaded it lives
 		return f.nothingToLoad()
 	}
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 // the hand-over file. The others wait for their turn. Where there are no locks
 // nothing of a single process goes wrong; two at once then rely on luck.
 
-var (
-	errMoved = errors.New("being replaced again and again")
-	errInUse = errors.New("in use by another process")
-)
+// ErrInUse is what a backup gives that has waited in vain for another process.
+var ErrInUse = errors.New("in use by another process")
+
+var errMoved = errors.New("being replaced again and again")
 
 const (
 	// attempts bounds how often somebody starts again because another process
@@ -41,7 +41,7 @@ func inTurn(try func() error) error {
 		switch {
 		case errors.Is(err, errMoved) && moved < attempts:
 			moved++
-		case errors.Is(err, errInUse) && waited < patience:
+		case errors.Is(err, ErrInUse) && waited < patience:
 			time.Sleep(pause)
 			waited += pause
 			pause = min(2*pause, lastPause)
@@ -51,7 +51,7 @@ func inTurn(try func() error) error {
 	}
 }
 
-// own opens and locks name. It returns errInUse if somebody else has locked it,
+// own opens and locks name. It returns ErrInUse if somebody else has locked it,
 // and errMoved if it is not there, or not any more.
 func (f *File) own(name string) (Handle, error) {
 	h, mine, err := f.fs.Own(name)
@@ -59,7 +59,7 @@ func (f *File) own(name string) (Handle, error) {
 		return nil, errMoved
 	}
 	if err == nil && !mine {
-		err = errInUse
+		err = ErrInUse
 	}
 	if err == nil {
 		err = f.isAt(h, name)

@@ -46,6 +46,9 @@ func requireNoTemps(t *testing.T, path string) {
 	require.Empty(t, names)
 }
 
+// letGo has the child go on from where it waits.
+func (c *child) letGo() { _, _ = c.stdin.Write([]byte{'\n'}) }
+
 // mount returns the folder of a small file system of its own, or skips the test
 // where that is not allowed.
 func mount(t *testing.T, options string) string {

@@ -252,9 +252,6 @@ func (c *child) expectLoad(lo, hi int) int {
 	return loaded[0]
 }
 
-// letGo has the child go on from where it waits.
-func (c *child) letGo() { _, _ = c.stdin.Write([]byte{'\n'}) }
-
 // kill kills the child and returns what it had said that was not read yet.
 func (c *child) kill() (rest []string) {
 	if c.ended {
