@@ -35,8 +35,9 @@
 //	crashed or lost power during a backup      the old one or the new one, whole
 //	still runs, and has loaded the file        nothing: the contents are its own
 //
-// A backup file that somebody else has written since is never overwritten: it
-// is kept beside, under a name that ends in ".prev".
+// A backup file that somebody else has written since is not lost: it is kept
+// beside, under a name that ends in ".prev", unless it was written in the very
+// instant in which a backup replaces it.
 //
 // # Views
 //
@@ -151,6 +152,8 @@ func WithPath(path string) Option {
 //
 // While a process lives that has loaded the file and not backed up yet, the data
 // is that process's own, and another NewStore, in it or elsewhere, begins empty.
+// If another process is at work on the file just then, NewStore waits for it, for
+// up to a second.
 //
 // After an error no file has lost anything. A file that is not a backup gives a
 // [*CorruptError] and stays as it is; errors.Is finds [ErrCorrupt],
