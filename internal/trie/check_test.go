@@ -158,6 +158,9 @@ func (in *inspector) entries(l *leaf, depth uint8, at place) error {
 		if l.tags[i] != uint8(hash) {
 			return fmt.Errorf("%q: tag %#x, hash %#x", e.key, l.tags[i], hash)
 		}
+		if l.paths[i] != uint16(hash>>pathShift) {
+			return fmt.Errorf("%q: path %#x, hash %#x", e.key, l.paths[i], hash)
+		}
 		if in.keys[e.key] {
 			return fmt.Errorf("%q: there twice", e.key)
 		}
@@ -245,6 +248,7 @@ func TestInspectionNotices(t *testing.T) {
 			l.entries[leafSize-1] = entry{"left", "behind"}
 		}},
 		{"a wrong tag", "tag", func(m *Map) { leafOf(m, "key 1").tags[0]++ }},
+		{"a wrong path", "path", func(m *Map) { leafOf(m, "key 1").paths[0]++ }},
 		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].key = elsewhere(m, "key 1") }},
 		{"a key twice", "", func(m *Map) {
 			l := leafOf(m, "key 1")

@@ -26,6 +26,9 @@ const (
 	// lastShift up; the tag of an entry is the byte below them.
 	rootShift = 64 - indexBits
 	lastShift = rootShift - 13*indexBits
+
+	// The lowest of the bits that leaves keep of the hash. See leaf.paths.
+	pathShift = rootShift - 16
 )
 
 // A Map maps strings to strings. It belongs to one goroutine at a time; its
@@ -168,12 +171,19 @@ func (m *Map) divide(b *branch, shift uint, hash uint64) {
 	}
 	// The bit of the hash that tells the halves apart.
 	bit := shift + indexBits - 1 - uint(full.depth)
-	for _, e := range full.entries[:full.count] {
-		h := m.hash(e.key)
-		halves[h>>bit&1].add(h, e)
+	for i := range full.entries[:full.count] {
+		halves[m.hashBit(full, i, bit)].take(full, i)
 	}
 	b.place(halves[hash>>bit&1], shift, hash)
 	b.place(halves[^hash>>bit&1], shift, hash^1<<bit)
+}
+
+// hashBit returns one bit of the hash of entry i of l.
+func (m *Map) hashBit(l *leaf, i int, bit uint) uint64 {
+	if bit >= pathShift && bit < rootShift {
+		return uint64(l.paths[i]>>(bit-pathShift)) & 1
+	}
+	return m.hash(l.entries[i].key) >> bit & 1
 }
 
 // join puts one leaf in the place of two halves that have become small, again
@@ -192,8 +202,8 @@ func (m *Map) join(b *branch, shift uint, hash uint64) {
 			return
 		}
 		l.depth--
-		for i, e := range other.entries[:other.count] {
-			l.add(uint64(other.tags[i]), e)
+		for i := range other.entries[:other.count] {
+			l.take(other, i)
 		}
 		b.place(l, shift, hash)
 	}
