@@ -35,16 +35,23 @@ var (
 // the object. What r holds beyond that is a *SyntaxError; what r's Read
 // returns, other than io.EOF, comes back as it is.
 //
+// Another goroutine reads r, ahead of set, and has ended when Decode returns.
+//
 // An object of strings is a small part of JSON: reading it here takes two thirds
 // of the time of a decoder for all of it. What is inside the quotes is for
 // jsontext to judge, except where it is plain.
 func Decode(r io.Reader, set func(key, value string) (existed bool)) error {
-	d := decoder{text: bufio.NewReaderSize(r, chunk)}
-	err := d.object(set)
-	if err == io.EOF {
-		return &SyntaxError{d.offset, io.ErrUnexpectedEOF}
+	ahead := readAhead(r)
+	defer ahead.end()
+	for batch := range ahead.filled {
+		for _, m := range batch {
+			if set(m.key, m.value) {
+				return &SyntaxError{m.offset, errDuplicate}
+			}
+		}
+		ahead.free <- batch[:0]
 	}
-	return err
+	return ahead.err
 }
 
 type decoder struct {
@@ -56,7 +63,21 @@ type decoder struct {
 	quoted, unquoted []byte
 }
 
-func (d *decoder) object(set func(key, value string) (existed bool)) error {
+func newDecoder(r io.Reader) *decoder {
+	return &decoder{text: bufio.NewReaderSize(r, chunk)}
+}
+
+// object reads the object and what may follow it. It calls yield for each member
+// and ends, without an error, where yield returns false.
+func (d *decoder) object(yield func(member) bool) error {
+	err := d.members(yield)
+	if err == io.EOF {
+		return &SyntaxError{d.offset, io.ErrUnexpectedEOF}
+	}
+	return err
+}
+
+func (d *decoder) members(yield func(member) bool) error {
 	if err := d.expect('{', errNotObject); err != nil {
 		return err
 	}
@@ -69,7 +90,8 @@ func (d *decoder) object(set func(key, value string) (existed bool)) error {
 	}
 	d.unread()
 	for {
-		if err := d.member(set); err != nil {
+		m, err := d.member()
+		if err != nil || !yield(m) {
 			return err
 		}
 		c, err := d.next()
@@ -84,29 +106,22 @@ func (d *decoder) object(set func(key, value string) (existed bool)) error {
 	}
 }
 
-func (d *decoder) member(set func(key, value string) (existed bool)) error {
+func (d *decoder) member() (m member, err error) {
 	if err := d.expect('"', errNotName); err != nil {
-		return err
+		return m, err
 	}
-	start := d.offset - 1
-	key, err := d.string()
-	if err != nil {
-		return err
+	m.offset = d.offset - 1
+	if m.key, err = d.string(); err != nil {
+		return m, err
 	}
 	if err := d.expect(':', errNoColon); err != nil {
-		return err
+		return m, err
 	}
 	if err := d.expect('"', errNotString); err != nil {
-		return err
+		return m, err
 	}
-	value, err := d.string()
-	if err != nil {
-		return err
-	}
-	if set(key, value) {
-		return &SyntaxError{start, errDuplicate}
-	}
-	return nil
+	m.value, err = d.string()
+	return m, err
 }
 
 // end makes sure that nothing follows.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/windevkay/forge/genie/internal/codec"
@@ -267,6 +268,35 @@ func TestDecodeCallsSetInTheOrderOfTheText(t *testing.T) {
 	require.Equal(t, []string{"b", "1", "a", "2", "c", "3"}, got)
 }
 
+// However the caller leaves Decode, the goroutine that reads ahead has ended.
+func TestDecodeLeavesNoGoroutine(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	text := encode(t, func(yield func(key, value string) bool) {
+		for i := range 100_000 {
+			if !yield(fmt.Sprint("key ", i), "") {
+				return
+			}
+		}
+	})
+	decode := func(at int, set func() bool) (seen int) {
+		_ = codec.Decode(strings.NewReader(text), func(key, value string) bool {
+			seen++
+			return seen > at && set()
+		})
+		return seen
+	}
+	for name, at := range map[string]int{"first": 0, "in the middle": 50_000, "last": 99_999} {
+		require.Equal(t, at+1, decode(at, func() bool { return true }), name)
+		require.Panics(t, func() { decode(at, func() bool { panic("planted") }) }, name)
+	}
+}
+
+// A mistake that is read ahead comes after a duplicate before it.
+func TestDecodeTellsOfTheFirstMistake(t *testing.T) {
+	_, err := decodeFrom(strings.NewReader(`{"a":"1","a":"2","b":3}`))
+	requireSyntaxError(t, err, 9, "duplicate name", "")
+}
+
 // What set keeps must not change when the decoder goes on.
 func TestDecodedStringsAreTheirOwn(t *testing.T) {
 	for _, value := range []string{"plain", "a\\b", "é", "\xff"} {
@@ -295,9 +325,9 @@ func TestDecodeAllocatesLittleBeyondTheStrings(t *testing.T) {
 			got := allocated(func() {
 				require.NoError(t, codec.Decode(strings.NewReader(text), func(key, value string) bool { return false }))
 			})
-			const strings = n * (16 + 48) // both of a size the allocator has
-			const buffer = 64 << 10
-			require.InDelta(t, strings+buffer, got, strings/50)
+			const strings = n * (16 + 48)      // both of a size the allocator has
+			const buffers = 64<<10 + 3*1024*40 // of text, and of what is decoded ahead
+			require.InDelta(t, strings+buffers, got, strings/50)
 		})
 	}
 }
