@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/windevkay/forge/genie/internal/durable"
 	"github.com/windevkay/forge/genie/internal/durable/durabletest"
+	"github.com/windevkay/forge/genie/internal/trie"
 )
 
 // TestMain gives the tests a home folder of their own and ends with a look for
@@ -479,6 +481,35 @@ func TestNothingIsLoadedThatIsNotOwned(t *testing.T) {
 		}
 	})
 	require.Zero(t, open(t, process).Len())
+}
+
+// On one processor, a backup that kept it would stop everybody for 10 ms at a
+// time. The loop over the bare view is the one that does.
+func TestABackupGivesWay(t *testing.T) {
+	const n = 10_000
+	entries := trie.New()
+	for i := range n {
+		entries.Set(strconv.Itoa(i), "")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	require.Greater(t, turnsOfOthers(givingWay(entries.View().All)), n/2)
+	require.Less(t, turnsOfOthers(entries.View().All), n/10)
+}
+
+// turnsOfOthers counts how often another goroutine runs during a loop.
+func turnsOfOthers(entries iter.Seq2[string, string]) (turns int) {
+	var over atomic.Bool
+	var other sync.WaitGroup
+	other.Go(func() {
+		for ; !over.Load(); turns++ {
+			runtime.Gosched()
+		}
+	})
+	for range entries {
+	}
+	over.Store(true)
+	other.Wait()
+	return turns
 }
 
 // The protocol of tell and own, with mailboxes so small that senders wait, on
