@@ -23,10 +23,7 @@ func readBackup(file *durable.File) (*trie.Map, error) {
 	entries := trie.New()
 	err := file.Load(func(name string, r io.Reader) error {
 		entries = trie.New()
-		err := codec.Decode(r, func(key, value string) bool {
-			_, existed := entries.Set(key, value)
-			return existed
-		})
+		err := codec.Decode(r, entries.AddAll)
 		if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
 			return &CorruptError{Path: name, Offset: syntax.Offset, Err: syntax.Err}
 		}

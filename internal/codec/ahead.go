@@ -8,6 +8,24 @@ type member struct {
 	offset     int64
 }
 
+// A batch is members in their order.
+type batch struct {
+	keys, values []string
+	offsets      []int64
+}
+
+func newBatch() batch {
+	return batch{make([]string, 0, batchSize), make([]string, 0, batchSize), make([]int64, 0, batchSize)}
+}
+
+func (b *batch) add(m member) {
+	b.keys = append(b.keys, m.key)
+	b.values = append(b.values, m.value)
+	b.offsets = append(b.offsets, m.offset)
+}
+
+func (b batch) emptied() batch { return batch{b.keys[:0], b.values[:0], b.offsets[:0]} }
+
 // membersAhead is a goroutine that decodes while its caller does something with
 // what was decoded before.
 //
@@ -15,7 +33,7 @@ type member struct {
 // have room for all, so that only a receive ever waits: the goroutine for a
 // batch to fill, the caller for a filled one.
 type membersAhead struct {
-	free, filled chan []member
+	free, filled chan batch
 	err          error // how decoding ended; written before filled is closed
 }
 
@@ -25,9 +43,9 @@ const (
 )
 
 func readAhead(r io.Reader) *membersAhead {
-	a := &membersAhead{free: make(chan []member, batches), filled: make(chan []member, batches)}
+	a := &membersAhead{free: make(chan batch, batches), filled: make(chan batch, batches)}
 	for range batches {
-		a.free <- make([]member, 0, batchSize)
+		a.free <- newBatch()
 	}
 	go a.decode(newDecoder(r))
 	return a
@@ -35,17 +53,16 @@ func readAhead(r io.Reader) *membersAhead {
 
 func (a *membersAhead) decode(d *decoder) {
 	defer close(a.filled)
-	batch := <-a.free
-	a.err = d.object(func(m member) bool {
-		if batch = append(batch, m); len(batch) < batchSize {
+	b := <-a.free
+	a.err = d.object(func(m member) (wanted bool) {
+		if b.add(m); len(b.keys) < batchSize {
 			return true
 		}
-		a.filled <- batch
-		var wanted bool
-		batch, wanted = <-a.free
+		a.filled <- b
+		b, wanted = <-a.free
 		return wanted
 	})
-	a.filled <- batch
+	a.filled <- b
 }
 
 // end has the goroutine end, wherever it is, and returns when it has.

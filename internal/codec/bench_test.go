@@ -66,10 +66,7 @@ func benchmarkDecode(b *testing.B, n int, value string) {
 	require.NoError(b, err)
 	compare(b, n, func() {
 		entries := trie.New()
-		require.NoError(b, codec.Decode(bytes.NewReader(text.Bytes()), func(key, value string) bool {
-			_, existed := entries.Set(key, value)
-			return existed
-		}))
+		require.NoError(b, codec.Decode(bytes.NewReader(text.Bytes()), entries.AddAll))
 	}, func() {
 		var entries map[string]string
 		require.NoError(b, json.Unmarshal(text.Bytes(), &entries))

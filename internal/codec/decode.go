@@ -29,27 +29,26 @@ var (
 	errTrailing  = errors.New("text after the object")
 )
 
-// Decode reads one object from r and calls set for each of its members, in
-// their order; set tells whether the name was there before. It is strict: no
-// duplicates, no values but strings, valid UTF-8, nothing but white space after
-// the object. What r holds beyond that is a *SyntaxError; what r's Read
-// returns, other than io.EOF, comes back as it is.
+// Decode reads one object from r and passes its members to add, many at a time
+// and in their order; add returns how many it has taken, up to a name that was
+// there before. It is strict: no duplicates, no values but strings, valid UTF-8,
+// nothing but white space after the object. What r holds beyond that is a
+// *SyntaxError; what r's Read returns, other than io.EOF, comes back as it is.
 //
-// Another goroutine reads r, ahead of set, and has ended when Decode returns.
+// Another goroutine reads r, ahead of add, and has ended when Decode returns.
+// The slices are add's until it returns.
 //
 // An object of strings is a small part of JSON: reading it here takes two thirds
 // of the time of a decoder for all of it. What is inside the quotes is for
 // jsontext to judge, except where it is plain.
-func Decode(r io.Reader, set func(key, value string) (existed bool)) error {
+func Decode(r io.Reader, add func(keys, values []string) (added int)) error {
 	ahead := readAhead(r)
 	defer ahead.end()
-	for batch := range ahead.filled {
-		for _, m := range batch {
-			if set(m.key, m.value) {
-				return &SyntaxError{m.offset, errDuplicate}
-			}
+	for b := range ahead.filled {
+		if added := add(b.keys, b.values); added < len(b.keys) {
+			return &SyntaxError{b.offsets[added], errDuplicate}
 		}
-		ahead.free <- batch[:0]
+		ahead.free <- b.emptied()
 	}
 	return ahead.err
 }

@@ -21,13 +21,19 @@ import (
 
 func decodeFrom(r io.Reader) (map[string]string, error) {
 	m := map[string]string{}
-	err := codec.Decode(r, func(key, value string) bool {
-		_, existed := m[key]
-		m[key] = value
-		return existed
+	err := codec.Decode(r, func(keys, values []string) int {
+		for i, key := range keys {
+			if _, existed := m[key]; existed {
+				return i
+			}
+			m[key] = values[i]
+		}
+		return len(keys)
 	})
 	return m, err
 }
+
+func all(keys, values []string) (added int) { return len(keys) }
 
 func decode(t require.TestingT, text string) map[string]string {
 	m, err := decodeFrom(strings.NewReader(text))
@@ -260,9 +266,11 @@ func TestDecodeStopsReadingAtAMistake(t *testing.T) {
 
 func TestDecodeCallsSetInTheOrderOfTheText(t *testing.T) {
 	var got []string
-	err := codec.Decode(strings.NewReader(`{"b":"1","a":"2","c":"3"}`), func(key, value string) bool {
-		got = append(got, key, value)
-		return false
+	err := codec.Decode(strings.NewReader(`{"b":"1","a":"2","c":"3"}`), func(keys, values []string) int {
+		for i := range keys {
+			got = append(got, keys[i], values[i])
+		}
+		return len(keys)
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"b", "1", "a", "2", "c", "3"}, got)
@@ -278,16 +286,18 @@ func TestDecodeLeavesNoGoroutine(t *testing.T) {
 			}
 		}
 	})
-	decode := func(at int, set func() bool) (seen int) {
-		_ = codec.Decode(strings.NewReader(text), func(key, value string) bool {
-			seen++
-			return seen > at && set()
+	decode := func(at int, stop func() int) (seen int) {
+		_ = codec.Decode(strings.NewReader(text), func(keys, values []string) int {
+			if seen += len(keys); seen > at {
+				return stop()
+			}
+			return len(keys)
 		})
 		return seen
 	}
 	for name, at := range map[string]int{"first": 0, "in the middle": 50_000, "last": 99_999} {
-		require.Equal(t, at+1, decode(at, func() bool { return true }), name)
-		require.Panics(t, func() { decode(at, func() bool { panic("planted") }) }, name)
+		require.InDelta(t, at, decode(at, func() int { return 0 }), 1024, name)
+		require.Panics(t, func() { decode(at, func() int { panic("planted") }) }, name)
 	}
 }
 
@@ -323,7 +333,7 @@ func TestDecodeAllocatesLittleBeyondTheStrings(t *testing.T) {
 				}
 			})
 			got := allocated(func() {
-				require.NoError(t, codec.Decode(strings.NewReader(text), func(key, value string) bool { return false }))
+				require.NoError(t, codec.Decode(strings.NewReader(text), all))
 			})
 			const strings = n * (16 + 48)      // both of a size the allocator has
 			const buffers = 64<<10 + 3*1024*40 // of text, and of what is decoded ahead

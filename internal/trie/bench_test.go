@@ -62,13 +62,18 @@ func BenchmarkSet(b *testing.B) {
 }
 
 func BenchmarkFill(b *testing.B) {
-	for _, n := range sizes {
+	for _, n := range append([]int{4_000_000}, sizes...) {
 		keys := shuffled(n)
 		benchFill(b, "trie", n, func() any {
 			m := New()
 			for _, key := range keys {
 				m.Set(key, key)
 			}
+			return m
+		})
+		benchFill(b, "trie, all at once", n, func() any {
+			m := New()
+			m.AddAll(keys, keys)
 			return m
 		})
 		benchFill(b, "map", n, func() any {

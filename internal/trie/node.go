@@ -75,6 +75,24 @@ func (b *branch) get(hash uint64, key string) (value string, ok bool) {
 	}
 }
 
+// fetchLeaves reads a little of every leaf under b that one of hashes leads to,
+// where a Set would read and write. See leaf.fetch.
+//
+//go:noinline
+func (b *branch) fetchLeaves(hashes []uint64) (sum byte) {
+	for _, hash := range hashes {
+		at, shift := b, uint(rootShift)
+		slot := at.slots[hash>>(shift%64)%fanout]
+		for slot.branch != nil {
+			at, shift = slot.branch, shift-indexBits
+			slot = at.slots[hash>>(shift%64)%fanout]
+		}
+		l := slot.leaf
+		sum += l.tags[0] + byte(l.paths[0]) + byte(len(l.entries[l.count%leafSize].key))
+	}
+	return sum
+}
+
 // place puts l into every slot of b that is l's by its depth.
 func (b *branch) place(l *leaf, shift uint, hash uint64) {
 	width := uint64(fanout) >> l.depth

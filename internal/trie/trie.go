@@ -63,7 +63,31 @@ func (m *Map) Get(key string) (value string, ok bool) {
 // Set gives key a value and returns the one it had, if any. It copies at most
 // one leaf and the branches above it, and divides at most the leaf it fills.
 func (m *Map) Set(key, value string) (old string, existed bool) {
-	hash := m.hash(key)
+	return m.set(m.hash(key), key, value)
+}
+
+// AddAll sets keys to values, in their order, and ends after the first that was
+// there already. It returns how many were not. In a large map it takes two thirds
+// of the time of as many Sets.
+func (m *Map) AddAll(keys, values []string) (added int) {
+	const atOnce = 64 // 16 and 256 are slower
+	var hashes [atOnce]uint64
+	for begin := 0; begin < len(keys); begin += atOnce {
+		group := keys[begin:min(begin+atOnce, len(keys))]
+		for i, key := range group {
+			hashes[i] = m.hash(key)
+		}
+		m.root.fetchLeaves(hashes[:len(group)])
+		for i, key := range group {
+			if _, existed := m.set(hashes[i], key, values[begin+i]); existed {
+				return begin + i
+			}
+		}
+	}
+	return len(keys)
+}
+
+func (m *Map) set(hash uint64, key, value string) (old string, existed bool) {
 	m.root = m.ownBranch(m.root)
 	b := m.root
 	for shift := uint(rootShift); ; shift -= indexBits {

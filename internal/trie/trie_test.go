@@ -51,6 +51,18 @@ func (w *twin) set(t require.TestingT, key, value string) {
 	w.model[key] = value
 }
 
+func (w *twin) addAll(t require.TestingT, keys, values []string) {
+	want := len(keys)
+	for i, key := range keys {
+		_, had := w.model[key]
+		if w.model[key] = values[i]; had {
+			want = i
+			break
+		}
+	}
+	require.Equal(t, want, w.m.AddAll(keys, values))
+}
+
 func (w *twin) delete(t require.TestingT, key string) {
 	was, had := w.model[key]
 	if old, existed := w.m.Delete(key); old != was || existed != had {
@@ -132,6 +144,18 @@ func againstAPlainMap(t *rapid.T, w *twin) {
 			for i := range 40 {
 				w.set(t, key(from+i), "many")
 			}
+		},
+		"add all": func(t *rapid.T) {
+			values := rapid.SliceOfN(rapid.StringN(0, 3, -1), 0, 200).Draw(t, "values")
+			first := rapid.SampledFrom([]int{0, 50, 1_000, 2_000}).Draw(t, "first")
+			keys := make([]string, len(values))
+			for i := range keys {
+				keys[i] = key(first + i)
+			}
+			if len(keys) > 0 && rapid.Bool().Draw(t, "one twice") {
+				keys[len(keys)-1] = keys[rapid.IntRange(0, len(keys)-1).Draw(t, "which")]
+			}
+			w.addAll(t, keys, values)
 		},
 		"delete many": func(t *rapid.T) {
 			from := from.Draw(t, "from")
