@@ -10,5 +10,5 @@ func switches() int64 {
 	if err := syscall.Getrusage(thisThread, &usage); err != nil {
 		return 0
 	}
-	return usage.Nvcsw + usage.Nivcsw
+	return int64(usage.Nvcsw) + int64(usage.Nivcsw) // 32 bits wide on some systems
 }
