@@ -276,7 +276,8 @@ func TestDecodeCallsSetInTheOrderOfTheText(t *testing.T) {
 	require.Equal(t, []string{"b", "1", "a", "2", "c", "3"}, got)
 }
 
-// However the caller leaves Decode, the goroutine that reads ahead has ended.
+// However the caller leaves Decode, the goroutine that reads ahead has ended. The
+// race detector sees whether it has when Decode returns, and not only soon.
 func TestDecodeLeavesNoGoroutine(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	text := encode(t, func(yield func(key, value string) bool) {
@@ -287,7 +288,9 @@ func TestDecodeLeavesNoGoroutine(t *testing.T) {
 		}
 	})
 	decode := func(at int, stop func() int) (seen int) {
-		_ = codec.Decode(strings.NewReader(text), func(keys, values []string) int {
+		r := &counted{Reader: strings.NewReader(text)}
+		defer func() { require.Positive(t, r.reads) }()
+		_ = codec.Decode(r, func(keys, values []string) int {
 			if seen += len(keys); seen > at {
 				return stop()
 			}
@@ -299,6 +302,18 @@ func TestDecodeLeavesNoGoroutine(t *testing.T) {
 		require.InDelta(t, at, decode(at, func() int { return 0 }), 1024, name)
 		require.Panics(t, func() { decode(at, func() int { panic("planted") }) }, name)
 	}
+}
+
+// A counted reader counts its reads, for one goroutine at a time. They are small,
+// so that there are many.
+type counted struct {
+	io.Reader
+	reads int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	c.reads++
+	return c.Reader.Read(p[:min(len(p), 100)])
 }
 
 // A mistake that is read ahead comes after a duplicate before it.

@@ -37,8 +37,8 @@ type leaf struct {
 
 	// paths[i] is 16 more bits of that hash, from pathShift up: those that divide
 	// leaves in maps of a few hundred entries to 20 million. Without them each
-	// division would read all its keys to hash them again, a third of the time of
-	// a Set of a new key. The allocator would round the space up anyway.
+	// division would read all its keys to hash them again, two fifths of the time
+	// of a Set of a new key. The allocator would round the space up anyway.
 	paths [leafSize]uint16
 
 	// depth is how many bits of its branch's index the keys of the leaf share.
