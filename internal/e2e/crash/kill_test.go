@@ -1,6 +1,6 @@
 //go:build unix
 
-package processes_test
+package crash_test
 
 import (
 	"math/rand/v2"

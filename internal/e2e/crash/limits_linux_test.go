@@ -1,4 +1,4 @@
-package processes_test
+package crash_test
 
 import (
 	"errors"

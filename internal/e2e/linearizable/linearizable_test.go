@@ -1,8 +1,8 @@
-// Package histories checks that a store is linearizable: that every operation
+// Package linearizable has tests only: they check that a store is linearizable: that every operation
 // takes effect at one instant between its call and its return. Many goroutines
 // use a store at once, what they saw is recorded, and porcupine searches for an
 // order of all operations that explains it.
-package histories
+package linearizable
 
 import (
 	"encoding/json"

@@ -2,7 +2,7 @@
 
 // The processes are the test's own program, in another role.
 
-package processes_test
+package crash_test
 
 import (
 	"bufio"
