@@ -1,185 +1,152 @@
 package genie
 
 import (
-	"iter"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/windevkay/forge/genie/internal/reentry"
 	"github.com/windevkay/forge/genie/internal/trie"
-	"github.com/windevkay/forge/genie/internal/within"
 )
 
-// A command is a message to the owner. The owner runs apply, which may change
-// the state and must be quick: no disk, no clock, no waiting (but see
-// updateCmd). The method is unexported, so the commands
-// below are all there are.
+// A command is a message to the owner. The owner calls apply, which may change
+// the state and must be quick: no disk, no clock, no waiting (updateCmd is the
+// exception). The method is unexported, so the commands below are all commands.
 //
-// A command that is answered has a channel of capacity 1 for the answer: the
-// owner must never wait for a caller to fetch it. Commands that are asked often
-// come from pools, which are fields of the Store and not of the package: a
-// channel that was made inside a testing/synctest bubble may not leave it.
+// A command that is answered has a channel of capacity 1 for the reply: the owner
+// must never wait until a caller fetches a reply.
 type command interface {
 	apply(st *state)
 }
 
-// A signal says that the owner has applied a command.
+// A signal tells a goroutine that something has happened, without more words.
 type signal chan struct{}
 
 func newSignal() signal { return make(signal, 1) }
 
-// setCmd is a tell: nobody waits.
-type setCmd struct{ key, value string }
+// A pool keeps commands that are sent often, to be sent again. Pools are fields of
+// the Store and not of the package: a reply channel that was made in a
+// testing/synctest bubble must not leave the bubble.
+type pool[C command] struct{ sync.Pool }
+
+func (p *pool[C]) take() C {
+	c, ok := p.Get().(C)
+	if !ok {
+		panic(notMade)
+	}
+	return c
+}
+
+// notMade is the message for a caller that uses the zero Store.
+const notMade = "genie: Store used that NewStore has not made"
+
+func (s *Store) makePools() {
+	s.gets.New = func() any { return &getCmd{reply: newSignal()} }
+	s.sets.New = func() any { return &setCmd{pool: &s.sets} }
+	s.views.New = func() any { return &viewCmd{reply: newSignal()} }
+	s.updates.New = func() any {
+		return &updateCmd{granted: make(chan *state, 1), returned: newSignal(), pool: &s.updates}
+	}
+}
+
+// setCmd is not answered, so the owner puts it back into its pool.
+type setCmd struct {
+	key, value string
+	pool       *pool[*setCmd]
+}
 
 func (c *setCmd) apply(st *state) {
 	st.entries.Set(c.key, c.value)
-	st.changes++
-	*c = setCmd{} // its block may stay in the pool
-}
-
-// A setBlock holds commands to be used one after the other, each once. Giving
-// each back to a pool would cost a third more: the owner often runs on another
-// CPU, and pools are per CPU. So 64 Sets share one allocation.
-type setBlock struct {
-	cmds [64]setCmd
-	used int
+	st.wrote(1)
+	c.key, c.value = "", "" // the pool must not keep the strings alive
+	c.pool.Put(c)
 }
 
 type deleteCmd struct{ key string }
 
 func (c deleteCmd) apply(st *state) {
 	if _, existed := st.entries.Delete(c.key); existed {
-		st.changes++
+		st.wrote(1)
 	}
 }
 
-// getCmd is an ask. Its caller puts it back, once it has the answer.
+// getCmd is put back into its pool by its caller, once the caller has the reply.
 type getCmd struct {
 	key   string
 	value string
 	ok    bool
-	done  signal
+	reply signal
 }
 
 func (c *getCmd) apply(st *state) {
 	c.value, c.ok = st.entries.Get(c.key)
-	c.done <- struct{}{}
+	c.reply <- struct{}{}
 }
 
-type lenCmd struct{ answer chan int }
+type lenCmd struct{ reply chan int }
 
-func (c lenCmd) apply(st *state) { c.answer <- st.entries.Len() }
+func (c lenCmd) apply(st *state) { c.reply <- st.entries.Len() }
 
 // viewCmd asks for the entries as they are now, in constant time.
 type viewCmd struct {
-	view trie.View
-	done signal
+	view  trie.View
+	reply signal
 }
 
 func (c *viewCmd) apply(st *state) {
 	c.view = st.entries.View()
-	c.done <- struct{}{}
+	c.reply <- struct{}{}
 }
 
-// updateCmd lends the state to a caller and waits until it is given back. So
-// the caller's function runs on the caller's own goroutine, where a panic shows
-// its stack and runtime.Goexit ends whom it should, and yet as one command:
-// nobody else gets a turn meanwhile.
+// updateCmd lends the state to its caller. The owner waits until the caller gives
+// the state back, so the caller's function is one command: no other command is
+// applied meanwhile.
 //
-// Running the function on the owner would save no time (its caller must wait
-// either way) and would have to carry panics from one goroutine to another.
+// The function could run on the owner, which would save a fifth of the time. But
+// then a panic in the function would show the owner's stack, and runtime.Goexit,
+// which t.FailNow calls, would end the owner and not its caller.
 type updateCmd struct {
-	lent     *state
-	granted  signal
-	returned signal
-	pool     *sync.Pool
+	granted  chan *state // from the owner to the caller
+	returned signal      // from the caller to the owner
+	pool     *pool[*updateCmd]
 }
 
+// apply is the owner's half.
 func (c *updateCmd) apply(st *state) {
-	c.lent = st
-	c.granted <- struct{}{}
+	c.granted <- st
 	<-c.returned
-	c.lent = nil
-	c.pool.Put(c) // the caller is done with it; only the owner may still be here
+	c.pool.Put(c)
 }
 
-type backupCmd struct{ answer chan error }
-
-func (c backupCmd) apply(st *state) { st.backup(c.answer) }
-
-// savedCmd comes from the goroutine that wrote a save.
-type savedCmd struct {
-	save save
-	err  error
+// run is the caller's half. The state is the caller's from granted to returned.
+func (c *updateCmd) run(fn func(tx *Tx) error, guard *reentry.Guard) error {
+	tx := &Tx{state: <-c.granted}
+	committed := false
+	guard.Enter()
+	defer func() { // for a panic and for runtime.Goexit, too
+		tx.end(committed)
+		guard.Leave()
+		c.returned <- struct{}{}
+	}()
+	err := fn(tx)
+	committed = err == nil
+	return err
 }
 
-func (c savedCmd) apply(st *state) { st.saved(c.save, c.err) }
-
-type startCmd struct{ interval time.Duration }
-
-func (c startCmd) apply(st *state) { st.start(c.interval) }
-
-// tickCmd comes from the timer of a run.
-type tickCmd struct{ run *autoBackup }
-
-func (c tickCmd) apply(st *state) { st.tick(c.run) }
-
-type stopCmd struct{ done signal }
-
-func (c stopCmd) apply(st *state) { st.stop(c.done) }
-
-type errorsCmd struct{ answer chan (<-chan error) }
-
-func (c errorsCmd) apply(st *state) { c.answer <- st.auto.errors }
-
-// A View is the map as it was at one instant. See [Store.View]. Goroutines that
-// its function starts may use it too, while the function runs.
-type View struct {
-	entries trie.View
-	ended   atomic.Bool
-}
-
-// use returns the entries while the view may be used.
-func (v *View) use() trie.View {
-	if v.ended.Load() {
-		panic("genie: View used after its function has returned")
-	}
-	return v.entries
-}
-
-// Get returns the value key had, and whether it had one.
-func (v *View) Get(key string) (string, bool) { return v.use().Get(key) }
-
-// Len returns the number of keys, in constant time.
-func (v *View) Len() int { return v.use().Len() }
-
-// All returns an iterator over the entries, in no particular order.
-func (v *View) All() iter.Seq2[string, string] {
-	return func(yield func(key, value string) bool) {
-		for key, value := range v.use().All {
-			if !yield(key, value) {
-				return
-			}
-		}
-	}
-}
-
-// A Tx reads and writes the map on behalf of the function of an [Store.Update].
-// It must be used by one goroutine at a time.
+// A Tx reads and writes the map on behalf of the function of a [Store.Update]. A
+// Tx must be used by one goroutine at a time.
 type Tx struct {
-	state    *state // nil when the transaction has ended
-	undo     []change
-	returned bool // the function has, and not panicked or called Goexit
+	state *state // nil when the function has returned
+	undo  []change
 }
 
-// A change is what a write of a Tx has replaced.
+// A change is an entry as it was before a write of a Tx.
 type change struct {
 	key, old string
 	existed  bool
 }
 
-// entries returns the map while the transaction lasts.
+// entries returns the map until the function returns.
 func (tx *Tx) entries() *trie.Map {
 	if tx.state == nil {
 		panic("genie: Tx used after its function has returned")
@@ -187,38 +154,34 @@ func (tx *Tx) entries() *trie.Map {
 	return tx.state.entries
 }
 
-// Get returns the value of key, with the writes of this transaction, and whether
-// there is one.
+// Get returns the value of key and reports whether key is in the map. Get sees
+// the writes of this transaction.
 func (tx *Tx) Get(key string) (string, bool) { return tx.entries().Get(key) }
 
-// Len returns the number of keys, with the writes of this transaction, in
-// constant time.
+// Len returns the number of entries, in constant time. Len counts the writes of
+// this transaction.
 func (tx *Tx) Len() int { return tx.entries().Len() }
 
-// Set gives key a value, if the function returns nil.
+// Set gives key a value. The write stands if the function returns nil.
 func (tx *Tx) Set(key, value string) {
 	old, existed := tx.entries().Set(key, value)
 	tx.undo = append(tx.undo, change{key, old, existed})
 }
 
-// Delete removes key, if it is there and the function returns nil.
+// Delete removes key, if key is in the map. The removal stands if the function
+// returns nil.
 func (tx *Tx) Delete(key string) {
 	if old, existed := tx.entries().Delete(key); existed {
 		tx.undo = append(tx.undo, change{key, old, existed})
 	}
 }
 
-// end keeps the writes or takes them back, the last one first.
+// end makes the writes stand, or takes them back, the last first.
 func (tx *Tx) end(committed bool) {
 	st := tx.state
 	tx.state = nil
-	if !tx.returned {
-		// The frames of the function stay on the stack while deferred functions
-		// of its callers run. Those may call the store again.
-		st.mark = within.New()
-	}
 	if committed {
-		st.changes += uint64(len(tx.undo))
+		st.wrote(len(tx.undo))
 		return
 	}
 	for _, c := range slices.Backward(tx.undo) {
@@ -229,3 +192,38 @@ func (tx *Tx) end(committed bool) {
 		}
 	}
 }
+
+// The commands below are about saving. Their owner's halves are in persist.go.
+
+// backupCmd asks for a save that holds all writes before the command.
+type backupCmd struct{ reply chan error }
+
+func (c backupCmd) apply(st *state) { st.backup(c.reply) }
+
+// savedCmd comes from the goroutine that wrote a save.
+type savedCmd struct {
+	save save
+	err  error
+}
+
+func (c savedCmd) apply(st *state) { st.saved(c.save, c.err) }
+
+// startCmd begins a schedule.
+type startCmd struct{ interval time.Duration }
+
+func (c startCmd) apply(st *state) { st.start(c.interval) }
+
+// tickCmd comes from the timer of a schedule.
+type tickCmd struct{ schedule *schedule }
+
+func (c tickCmd) apply(st *state) { st.tick(c.schedule) }
+
+// stopCmd ends the schedule that runs.
+type stopCmd struct{ reply signal }
+
+func (c stopCmd) apply(st *state) { st.stop(c.reply) }
+
+// errorsCmd asks for the channel of the schedule.
+type errorsCmd struct{ reply chan (<-chan error) }
+
+func (c errorsCmd) apply(st *state) { c.reply <- st.schedule.errors }

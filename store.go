@@ -53,14 +53,13 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/windevkay/forge/genie/internal/codec"
 	"github.com/windevkay/forge/genie/internal/durable"
+	"github.com/windevkay/forge/genie/internal/reentry"
 	"github.com/windevkay/forge/genie/internal/trie"
-	"github.com/windevkay/forge/genie/internal/within"
 )
 
 // DefaultFile is the name of the backup file in the user's home folder, for
@@ -109,19 +108,21 @@ func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 // that is called inside the function of an [Store.Update] of the same store
 // panics.
 type Store struct {
-	// Immutable, or nearly so; safe from any goroutine.
-	mailbox chan command  // from callers to the owner
-	run     func()        // own, bound
-	lent    atomic.Uint64 // the mark of the Update that has the state, or 0
-	gets    sync.Pool     // of *getCmd
-	sets    sync.Pool     // of *setBlock
-	views   sync.Pool     // of *viewCmd
-	updates sync.Pool     // of *updateCmd
+	// Immutable after NewStore; safe from any goroutine.
+	mailbox chan command // from callers to the owner
+	owner   func()       // loop, bound
+	gets    pool[*getCmd]
+	sets    pool[*setCmd]
+	views   pool[*viewCmd]
+	updates pool[*updateCmd]
+
+	// Written by the caller inside an Update, under the race detector only.
+	reentry reentry.Guard
 
 	// Written by every sender, and so kept off the cache lines of the fields
 	// that every sender reads.
 	_       cacheLine
-	pending atomic.Int64 // commands sent and counted, but not yet handled
+	pending atomic.Int64 // commands sent and counted, and not yet handled
 	_       cacheLine
 
 	// Owned by the owner.
@@ -193,14 +194,10 @@ func newStore(disk durable.FS, path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{mailbox: make(chan command, mailboxCapacity)}
-	s.run = s.own
-	s.gets.New = func() any { return &getCmd{done: newSignal()} }
-	s.sets.New = func() any { return new(setBlock) }
-	s.views.New = func() any { return &viewCmd{done: newSignal()} }
-	s.updates.New = func() any {
-		return &updateCmd{granted: newSignal(), returned: newSignal(), pool: &s.updates}
-	}
-	s.state = state{entries: entries, mark: within.New(), file: file, auto: newAutoBackup(), tell: s.tell}
+	s.owner = s.loop
+	s.makePools()
+	s.state = state{entries: entries}
+	s.state.backups = backups{file: file, schedule: newSchedule(), tell: s.tell}
 	return s, nil
 }
 
@@ -209,21 +206,17 @@ func newStore(disk durable.FS, path string) (*Store, error) {
 // on disk with the next backup. Set does not wait for the owner unless 512
 // commands are waiting already.
 func (s *Store) Set(key, value string) {
-	block := s.sets.Get().(*setBlock)
-	c := &block.cmds[block.used]
+	c := s.sets.take()
 	c.key, c.value = key, value
-	if block.used++; block.used < len(block.cmds) {
-		s.sets.Put(block)
-	}
 	s.tell(c)
 }
 
 // Get returns the value of key, and whether there is one.
 func (s *Store) Get(key string) (string, bool) {
-	c := s.gets.Get().(*getCmd)
+	c := s.gets.take()
 	c.key = key
 	s.tell(c)
-	<-c.done
+	<-c.reply
 	value, ok := c.value, c.ok
 	c.key, c.value = "", ""
 	s.gets.Put(c)
@@ -237,7 +230,7 @@ func (s *Store) Delete(key string) { s.tell(deleteCmd{key}) }
 func (s *Store) Len() int {
 	c := lenCmd{make(chan int, 1)}
 	s.tell(c)
-	return <-c.answer
+	return <-c.reply
 }
 
 // Snapshot returns a copy of the whole map as it was at one instant. The copy is
@@ -278,13 +271,45 @@ func (s *Store) View(fn func(v *View) error) error {
 
 // view asks for a view.
 func (s *Store) view() trie.View {
-	c := s.views.Get().(*viewCmd)
+	c := s.views.take()
 	s.tell(c)
-	<-c.done
+	<-c.reply
 	v := c.view
 	c.view = trie.View{} // the pool must not keep the entries alive
 	s.views.Put(c)
 	return v
+}
+
+// A View is the map as it was at one instant. See [Store.View]. Goroutines that
+// its function starts may use the View too, while the function runs.
+type View struct {
+	entries trie.View
+	ended   atomic.Bool
+}
+
+// use returns the entries while the View may be used.
+func (v *View) use() trie.View {
+	if v.ended.Load() {
+		panic("genie: View used after its function has returned")
+	}
+	return v.entries
+}
+
+// Get returns the value that key had, and reports whether key was in the map.
+func (v *View) Get(key string) (string, bool) { return v.use().Get(key) }
+
+// Len returns the number of entries, in constant time.
+func (v *View) Len() int { return v.use().Len() }
+
+// All returns an iterator over the entries, in no particular order.
+func (v *View) All() iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for key, value := range v.use().All {
+			if !yield(key, value) {
+				return
+			}
+		}
+	}
 }
 
 // Update calls fn as one atomic step: nobody reads or writes between the first
@@ -298,22 +323,9 @@ func (s *Store) view() trie.View {
 // starts waits until fn has returned, so fn must not wait for that. tx ends with
 // fn, and using it afterwards panics.
 func (s *Store) Update(fn func(tx *Tx) error) error {
-	c := s.updates.Get().(*updateCmd)
+	c := s.updates.take()
 	s.tell(c)
-	<-c.granted
-	tx := &Tx{state: c.lent}
-	mark := tx.state.mark
-	s.lent.Store(uint64(mark))
-	committed := false
-	defer func() {
-		tx.end(committed)
-		s.lent.Store(0)
-		c.returned <- struct{}{} // from here on c and the state are the owner's
-	}()
-	err := mark.Run(func() error { return fn(tx) })
-	committed = err == nil
-	tx.returned = true
-	return err
+	return c.run(fn, &s.reentry)
 }
 
 // WriteTo writes a backup to w: the map as it is now, in the format of the
@@ -343,7 +355,7 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 func (s *Store) Backup() error {
 	c := backupCmd{make(chan error, 1)}
 	s.tell(c)
-	return <-c.answer
+	return <-c.reply
 }
 
 // StartAutoBackup has the store backed up every interval, until StopAutoBackup.
@@ -369,7 +381,7 @@ func (s *Store) StartAutoBackup(interval time.Duration) { s.tell(startCmd{interv
 func (s *Store) StopAutoBackup() {
 	c := stopCmd{newSignal()}
 	s.tell(c)
-	<-c.done
+	<-c.reply
 }
 
 // AutoBackupErrors returns the channel that the errors of automatic backups are
@@ -384,7 +396,7 @@ func (s *Store) StopAutoBackup() {
 func (s *Store) AutoBackupErrors() <-chan error {
 	c := errorsCmd{make(chan (<-chan error), 1)}
 	s.tell(c)
-	return <-c.answer
+	return <-c.reply
 }
 
 // Close stops automatic backups and writes a last backup, whose error it
