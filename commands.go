@@ -14,7 +14,8 @@ import (
 // exception). The method is unexported, so the commands below are all commands.
 //
 // A command that is answered has a channel of capacity 1 for the reply: the owner
-// must never wait until a caller fetches a reply.
+// must never wait until a caller fetches a reply. A reply is sent once, so a larger
+// capacity would serve nothing.
 type command interface {
 	apply(st *state)
 }
@@ -38,7 +39,7 @@ func (p *pool[C]) take() C {
 }
 
 // notMade is the message for a caller that uses the zero Store.
-const notMade = "genie: Store used that NewStore has not made"
+const notMade = "genie: a Store that NewStore has not made; use NewStore"
 
 func (s *Store) makePools() {
 	s.gets.New = func() any { return &getCmd{reply: newSignal()} }
@@ -58,7 +59,7 @@ type setCmd struct {
 func (c *setCmd) apply(st *state) {
 	st.entries.Set(c.key, c.value)
 	st.wrote(1)
-	c.key, c.value = "", "" // the pool must not keep the strings alive
+	*c = setCmd{pool: c.pool} // the pool must not keep the strings alive
 	c.pool.Put(c)
 }
 

@@ -2,6 +2,7 @@ package genie
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -27,18 +28,30 @@ import (
 	"github.com/windevkay/forge/genie/internal/trie"
 )
 
-// TestMain gives the tests a home folder of their own and ends with a look for
-// goroutines that any of them left behind. No option of goleak ignores any.
+// SourceFolder is the folder of the package, where the tests started.
+var SourceFolder string
+
+// TestMain gives the tests a home folder and a working folder of their own, and ends
+// with a search for goroutines that a test has left behind. No option of goleak
+// ignores any.
 func TestMain(m *testing.M) {
-	home, err := os.MkdirTemp("", "genie-home-")
+	folder, err := os.MkdirTemp("", "genie-test-")
+	if err == nil {
+		SourceFolder, err = os.Getwd()
+	}
+	flag.Parse()
+	// A fuzzer keeps failing inputs in the working folder, so that stays.
+	if err == nil && flag.Lookup("test.fuzz").Value.String() == "" {
+		err = os.Chdir(folder)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Setenv("HOME", home)
-	os.Setenv("USERPROFILE", home) // Windows
+	os.Setenv("HOME", folder)
+	os.Setenv("USERPROFILE", folder) // Windows
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(home)
+		os.RemoveAll(folder)
 		os.Exit(code)
 	}))
 }
@@ -99,6 +112,15 @@ func advance(d time.Duration) {
 	synctest.Wait()
 }
 
+// Soon gives other goroutines turns until the condition holds, and fails after a
+// minute: a test must not hang.
+func Soon(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for began := time.Now(); !condition(); runtime.Gosched() {
+		require.Less(t, time.Since(began), time.Minute, "waiting for %s", what)
+	}
+}
+
 func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	disk := newGatedDisk(nil)
@@ -106,10 +128,10 @@ func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
 	store.Set("k", "v")
 	store.Get("k")
 	store.StartAutoBackup(time.Millisecond)
-	for disk.creates.Load() < 3 { // in real time
+	Soon(t, "three backups", func() bool { // in real time
 		store.Set("k", strconv.FormatInt(disk.creates.Load(), 10))
-		runtime.Gosched()
-	}
+		return disk.creates.Load() >= 3
+	})
 	store.StopAutoBackup()
 	goleak.VerifyNone(t) // no option, no Close
 
@@ -239,7 +261,9 @@ func TestQuickStartLeavesNoGoroutine(t *testing.T) {
 				for range 1000 {
 					quickStart(t, &readers, manual)
 				}
-				requireSoon(t, readers.Wait, "a reader of the errors goes on after the stop")
+				var ended atomic.Bool
+				go func() { readers.Wait(); ended.Store(true) }()
+				Soon(t, "the end of every reader", ended.Load)
 			})
 		}
 	}
@@ -261,18 +285,6 @@ func quickStart(t *testing.T, readers *sync.WaitGroup, manual bool) {
 	}()
 	if manual {
 		require.NoError(t, store.Backup())
-	}
-}
-
-// requireSoon fails if wait does not return: a test must not hang.
-func requireSoon(t *testing.T, wait func(), otherwise string) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() { wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(time.Minute):
-		t.Fatal(otherwise)
 	}
 }
 
@@ -360,13 +372,86 @@ func TestIntervalMustBePositive(t *testing.T) {
 			require.ErrorIs(t, err, ErrInterval)
 			require.ErrorContains(t, err, interval.String())
 		}
+		advance(time.Hour)
+		require.Zero(t, disk.creates.Load(), "nothing was started")
 		store.StartAutoBackup(time.Minute)
 		store.StartAutoBackup(0)
 		require.ErrorIs(t, <-errs, ErrInterval)
 		advance(3 * time.Minute)
-		require.Equal(t, int64(1), disk.creates.Load(), "the run goes on")
+		require.Equal(t, int64(1), disk.creates.Load(), "the schedule goes on")
 		store.StopAutoBackup()
 	})
+}
+
+// A schedule of nanoseconds would take a processor for itself.
+func TestIntervalHasAFloor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := newGatedDisk(nil)
+		store := open(t, disk)
+		store.StartAutoBackup(1)
+		for n := range int64(5) {
+			store.Set("k", strconv.FormatInt(n, 10))
+			advance(time.Millisecond - 1)
+			require.Equal(t, n, disk.creates.Load())
+			advance(1)
+			require.Equal(t, n+1, disk.creates.Load())
+		}
+		store.StopAutoBackup()
+	})
+}
+
+// The first tick after a load saves, although nothing was written since: afterwards
+// the file has the contents again, and the hand-over file is gone.
+func TestFirstTickAfterALoadSaves(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := newGatedDisk(nil)
+		disk.disk.WriteFile(storePath, []byte(`{"k":"v"}`))
+		store := open(t, disk)
+		require.Empty(t, disk.text(t))
+		store.StartAutoBackup(time.Minute)
+		advance(time.Minute)
+		require.Equal(t, "{\"k\":\"v\"}\n", disk.text(t))
+		store.StopAutoBackup()
+	})
+}
+
+// A save that fails half way leaves no temporary file.
+func TestFailedSaveLeavesNoTemporaryFile(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := open(t, disk)
+	store.Set("k", "v")
+	disk.Before(func(op, _ string) {
+		if op == "Write" {
+			disk.FailAt(disk.Ops()-1, syscall.ENOSPC, false)
+		}
+	})
+	require.ErrorIs(t, store.Backup(), syscall.ENOSPC)
+	for _, name := range disk.disk.Names() {
+		require.NotContains(t, name, ".tmp-")
+	}
+}
+
+func TestVersionCountsTheWritesThatStand(t *testing.T) {
+	store := open(t, newGatedDisk(nil))
+	version := func() uint64 {
+		store.Len() // the owner has applied every command before
+		return store.state.version
+	}
+	store.Set("a", "1")
+	require.Equal(t, uint64(1), version())
+	store.Delete("missing")
+	require.Equal(t, uint64(1), version())
+	store.Delete("a")
+	require.Equal(t, uint64(2), version())
+	write := func(tx *Tx) {
+		tx.Set("a", "1")
+		tx.Set("b", "2")
+		tx.Delete("missing")
+	}
+	_ = store.Update(func(tx *Tx) error { write(tx); return syscall.EIO })
+	require.Equal(t, uint64(2), version())
+	_ = store.Update(func(tx *Tx) error { write(tx); return nil })
+	require.Equal(t, uint64(4), version())
 }
 
 // The last error of a run comes before its channel is closed, although the stop
@@ -713,9 +798,7 @@ func counting(t *testing.T, store *Store) {
 	wg.Wait()
 	sum, _ := store.Get("sum")
 	require.Equal(t, strconv.Itoa(callers*rounds), sum)
-	for store.pending.Load() > 0 { // the owner is on its way out
-		runtime.Gosched()
-	}
+	Soon(t, "the end of the owner", func() bool { return store.pending.Load() == 0 })
 }
 
 // The shape that actor.go promises, read from the source: no locks in the package,
@@ -744,7 +827,7 @@ func TestShape(t *testing.T) {
 
 // sourceFiles returns the names of the package's Go files that are not tests.
 func sourceFiles(t *testing.T) (names []string) {
-	all, err := filepath.Glob("*.go")
+	all, err := filepath.Glob(filepath.Join(SourceFolder, "*.go"))
 	require.NoError(t, err)
 	for _, name := range all {
 		if !strings.HasSuffix(name, "_test.go") {

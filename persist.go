@@ -111,6 +111,8 @@ func (st *state) saved(s save, err error) {
 // A schedule is one run of automatic backups, from a start to its stop. A schedule
 // has a channel of errors of its own, and its ticks name it, so a late tick of an
 // old schedule is not taken for one of the new.
+//
+// Invariant: a schedule that runs is ticking.
 type schedule struct {
 	interval time.Duration // 0 until started
 	timer    *time.Timer
@@ -196,9 +198,10 @@ func (st *state) stop(reply signal) {
 	st.answerStopping()
 }
 
-// endIfIdle ends r, if r was stopped and has no tick and no save to come.
+// endIfIdle ends r, unless r has a tick or a save to come. A schedule that has
+// neither was stopped, since one that runs is ticking.
 func (st *state) endIfIdle(r *schedule) {
-	if r.stopped && !r.ticking && !r.saving {
+	if !r.ticking && !r.saving {
 		close(r.errors)
 		st.ending--
 		st.answerStopping()

@@ -1,49 +1,69 @@
 // Package genie keeps a map of strings in memory, safe for any number of
-// goroutines, and backs it up to a file by itself.
+// goroutines, and backs the map up to a file by itself.
 //
-// A program that only needs a map shared by goroutines is better served by a
-// map under a [sync.RWMutex], which answers a read in a tenth of the time. A
-// [Store] earns its cost where the contents must survive a restart, where a
-// backup must not stop the program, or where many reads or writes must see one
-// consistent state.
+//	store, err := genie.NewStore(genie.WithPath("app.json"))
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer store.Close() // writes a last backup; look at its error
+//	store.StartAutoBackup(time.Minute)
+//	store.Set("greeting", "hello")
+//	value, ok := store.Get("greeting")
 //
-// # One owner
+// The next [NewStore] on the same path loads the backup. [Store.View] and
+// [Store.Update] read and write many keys as one step.
 //
-// One goroutine at a time, the owner, has the map. The methods send it commands
-// through one channel, and the owner carries them out in their order, so every
-// method is linearizable: it takes effect at one instant between its call and
-// its return. A write "synchronizes before" every read that observes it, in the
-// words of the Go memory model. The owner runs only while there are commands:
-// an idle store has no goroutine, needs no Close, and is garbage when it is
-// forgotten.
+// A program that only needs a map shared by goroutines is better served by a map
+// under a [sync.RWMutex], which answers a read in a tenth of the time. A [Store]
+// earns its cost where the contents must survive a restart, where a backup must
+// not stop the program, or where many reads or writes must see one consistent
+// state.
 //
 // # Durability
 //
-// Set and the other writes are in memory when they are visible; a crash loses
-// those that came after the last backup. A backup is durable when [Store.Backup]
-// returns nil: the new file has replaced the old one as a whole and survives a
-// power cut.
+// A write is in memory when its method returns. A crash loses the writes that came
+// after the last backup. A backup is durable when [Store.Backup] returns nil: the
+// new file has replaced the old one as a whole and survives a power cut.
 //
-// [NewStore] loads the backup file and leaves it empty. What it held is then in
-// a second file, whose name ends in ".loaded", until the first backup succeeds.
-// So a start sees:
+// [NewStore] loads the backup file and leaves the file empty. The contents are
+// then in a second file, the hand-over file, whose name ends in ".loaded", until
+// the first backup succeeds. So a start sees:
 //
-//	the program before it                      what NewStore loads
+//	the program before it                      NewStore loads
 //	closed the store, or backed up last        all of that backup
 //	ended or crashed since a backup            the last backup that succeeded
-//	ended or crashed before its first backup   what it had loaded itself
-//	crashed or lost power during a backup      the old one or the new one, whole
+//	ended or crashed before its first backup   the contents that it had loaded
+//	crashed or lost power during a backup      the old backup or the new one, whole
 //	still runs, and has loaded the file        nothing: the contents are its own
 //
-// A backup file that somebody else has written since is not lost: it is kept
-// beside, under a name that ends in ".prev", unless it was written in the very
-// instant in which a backup replaces it.
+// If another program has written the backup file since, the next backup keeps that
+// file under a name that ends in ".prev". Only a file that is written in the very
+// instant in which a backup replaces it is lost.
 //
 // # Views
 //
-// [Store.View], [Store.All], [Store.Snapshot], [Store.WriteTo] and the backups
-// read the map as it was at one instant. Taking such a view costs the same
-// whatever the size of the map, and others go on reading and writing meanwhile.
+// [Store.View], [Store.All], [Store.Snapshot], [Store.WriteTo] and the backups read
+// the map as it was at one instant. Taking such a view costs the same whatever the
+// size of the map, and other goroutines go on reading and writing meanwhile.
+//
+// # One owner
+//
+// One goroutine at a time, the owner, has the map. The methods send commands to
+// the owner through one channel, and the owner applies them in their order. So
+// every method is linearizable: it takes effect at one instant between its call
+// and its return. In the words of the Go memory model, a write "synchronizes
+// before" every read that observes it. The owner runs only while commands are
+// pending: an idle store has no goroutine, needs no Close, and is garbage when the
+// program forgets it.
+//
+// # Tests
+//
+// A store that is made inside a testing/synctest bubble works there, automatic
+// backups included. A store must not be used on both sides of a bubble: the
+// runtime ends the program when a channel of a bubble is used outside.
+//
+// The default file is one per user and not one per program or package. Tests
+// should give each store a path in a folder of its own, as t.TempDir returns.
 package genie
 
 import (
@@ -62,36 +82,39 @@ import (
 	"github.com/windevkay/forge/genie/internal/trie"
 )
 
-// DefaultFile is the name of the backup file in the user's home folder, for
-// stores that are not given another by [WithPath].
+// DefaultFile is the name of the backup file, in the user's home folder, of a store
+// that is made without [WithPath]. All programs of the user share that file, so a
+// program that keeps anything of value should choose a path.
 const DefaultFile = ".kvstore_backup.json"
 
-// Errors to test for with [errors.Is]. Others come from the operating system and
-// are found the same way: [io/fs.ErrPermission], [syscall.ENOSPC].
+// Errors to test for with [errors.Is]. Errors of the operating system are found in
+// the same way: [io/fs.ErrPermission], [syscall.ENOSPC].
 var (
 	// ErrCorrupt is in every [*CorruptError].
 	ErrCorrupt = errors.New("corrupt backup")
 
-	// ErrNotRegular says that there is a directory, a pipe, a socket or a
-	// device where the backup file should be.
+	// ErrNotRegular is given for a directory, a pipe, a socket or a device in the
+	// place of the backup file.
 	ErrNotRegular = durable.ErrNotRegular
 
-	// ErrInUse says that another program has the backup file locked, and had
+	// ErrInUse is given when another process has held the lock of the backup file
 	// for a second.
 	ErrInUse = durable.ErrInUse
 
-	// ErrInterval says that an interval is not positive.
+	// ErrInterval is given for an interval that is not positive.
 	ErrInterval = errors.New("interval must be positive")
 )
 
-// A CorruptError says where a backup file is not what a backup writes: one JSON
-// object, whose values are strings, in UTF-8, with no name twice.
+// A CorruptError reports the place where a file departs from the format of a
+// backup: one JSON object in UTF-8, whose values are strings, without a duplicate
+// name.
 type CorruptError struct {
 	Path   string // the file
-	Offset int64  // bytes before the place
-	Err    error  // what is wrong there
+	Offset int64  // how many bytes come before the place
+	Err    error  // the fault
 }
 
+// Error names the file, the place and the fault.
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("genie: load %s: %v: at byte %d: %v", e.Path, ErrCorrupt, e.Offset, e.Err)
 }
@@ -99,14 +122,13 @@ func (e *CorruptError) Error() string {
 // Unwrap returns [ErrCorrupt] and e.Err.
 func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 
-// A Store is a map of strings to strings that any number of goroutines may use
-// at once, and a backup file. Make it with [NewStore]; the zero Store is not
-// usable, and a Store must not be copied.
+// A Store is a map of strings to strings, with a backup file, that any number of
+// goroutines may use at once. Only [NewStore] makes a Store: methods of the zero
+// Store panic. A Store must not be copied.
 //
-// Keys and values may hold any bytes. The methods are safe to call from any
-// goroutine at any time, Close included: nothing ends a Store's use. A method
-// that is called inside the function of an [Store.Update] of the same store
-// panics.
+// Keys and values may hold any bytes. A method may be called by any goroutine at
+// any time, also after [Store.Close]. Calls from inside the function of an
+// [Store.Update] are the exception.
 type Store struct {
 	// Immutable after NewStore; safe from any goroutine.
 	mailbox chan command // from callers to the owner
@@ -129,7 +151,8 @@ type Store struct {
 	state state
 }
 
-// A cacheLine of padding keeps what one CPU writes away from what others read.
+// A cacheLine of padding keeps a field that one CPU writes away from fields that
+// other CPUs read.
 type cacheLine [64]byte
 
 // An Option changes what [NewStore] makes.
@@ -137,29 +160,30 @@ type Option func(*settings)
 
 type settings struct{ path string }
 
-// WithPath makes path the backup file, instead of [DefaultFile] in the home
-// folder. A relative path is taken from the working directory of now. The folder
-// must exist. If path is a symbolic link, the file it leads to is the backup
-// file, and the link stays.
+// WithPath makes path the backup file, in place of [DefaultFile] in the home
+// folder. The folder of path must exist. A relative path starts at the working
+// folder of the moment in which NewStore is called. A leading ~ is not expanded. If
+// path is a symbolic link, the backup file is the file that the link leads to, and
+// the link stays.
 func WithPath(path string) Option {
 	return func(s *settings) { s.path = path }
 }
 
-// NewStore returns a store with what the backup file holds, or an empty one
-// where there is no such file, or it is empty. The file is empty afterwards; what
-// it held stays in the file beside it whose name ends in ".loaded" until the
-// first backup has succeeded, and NewStore finds it there after a crash. At
-// every instant one of the two holds the data, durably.
+// NewStore returns a store with the contents of the backup file. The store is empty
+// if the file is missing or empty. NewStore leaves the file empty; its contents stay
+// in the hand-over file, whose name ends in ".loaded", until the first backup has
+// succeeded, and a NewStore after a crash finds them there. At every instant one of
+// the two files holds the data, durably.
 //
 // While a process lives that has loaded the file and not backed up yet, the data
-// is that process's own, and another NewStore, in it or elsewhere, begins empty.
-// If another process is at work on the file just then, NewStore waits for it, for
-// up to a second.
+// belongs to that process, and another NewStore, there or in another process,
+// begins empty. If another process is loading or replacing the file, NewStore waits
+// for that process, up to a second.
 //
-// After an error no file has lost anything. A file that is not a backup gives a
-// [*CorruptError] and stays as it is; errors.Is finds [ErrCorrupt],
-// [ErrNotRegular], and what the operating system says of the file or its folder.
-// The time is proportional to the size of the file.
+// If NewStore returns an error, every file is as it was. A file that is not a backup
+// gives a [*CorruptError]. [errors.Is] finds [ErrCorrupt], [ErrNotRegular], and the
+// error of the operating system for the file or its folder. NewStore takes time in
+// proportion to the size of the file.
 func NewStore(opts ...Option) (*Store, error) {
 	path, err := backupPath(opts)
 	if err != nil {
@@ -173,17 +197,20 @@ func backupPath(opts []Option) (string, error) {
 	for _, opt := range opts {
 		opt(&s)
 		if s.path == "" {
-			return "", &os.PathError{Op: "open", Path: s.path, Err: os.ErrInvalid}
+			return "", fmt.Errorf("WithPath: empty path: %w", os.ErrInvalid)
 		}
 	}
 	if s.path != "" {
 		return s.path, nil
 	}
 	home, err := os.UserHomeDir()
-	return filepath.Join(home, DefaultFile), err
+	if err != nil {
+		return "", fmt.Errorf("%w; choose a path with WithPath", err)
+	}
+	return filepath.Join(home, DefaultFile), nil
 }
 
-// newStore is NewStore on any file system: the seam for the tests of faults.
+// newStore is NewStore on any file system. Tests of faults call it.
 func newStore(disk durable.FS, path string) (*Store, error) {
 	file, err := durable.Open(disk, path)
 	if err != nil {
@@ -201,32 +228,37 @@ func newStore(disk durable.FS, path string) (*Store, error) {
 	return s, nil
 }
 
-// Set gives key a value. It returns once the write has its place in the order
-// of all operations: every later Get, by anybody, sees it or a newer one. It is
-// on disk with the next backup. Set does not wait for the owner unless 512
+// Set gives key a value. Set returns once the write has its place in the order of
+// all operations: every Get that begins later sees this write or a newer one. The
+// next backup has the write on disk. Set does not wait for the owner unless 512
 // commands are waiting already.
+//
+// The store keeps the strings and does not copy them. A string whose memory a
+// program uses again, such as the unsafe strings of fasthttp and fiber, must be
+// copied before the call, with [strings.Clone].
 func (s *Store) Set(key, value string) {
 	c := s.sets.take()
 	c.key, c.value = key, value
 	s.tell(c)
 }
 
-// Get returns the value of key, and whether there is one.
+// Get returns the value of key, and reports whether key is in the map.
 func (s *Store) Get(key string) (string, bool) {
 	c := s.gets.take()
 	c.key = key
 	s.tell(c)
 	<-c.reply
 	value, ok := c.value, c.ok
-	c.key, c.value = "", ""
+	*c = getCmd{reply: c.reply} // the pool must not keep the strings alive
 	s.gets.Put(c)
 	return value, ok
 }
 
-// Delete removes key, if it is there. It returns when Set would.
+// Delete removes key, if key is in the map. Like Set, Delete returns once the write
+// has its place in the order of all operations.
 func (s *Store) Delete(key string) { s.tell(deleteCmd{key}) }
 
-// Len returns the number of keys, in constant time.
+// Len returns the number of entries, in constant time.
 func (s *Store) Len() int {
 	c := lenCmd{make(chan int, 1)}
 	s.tell(c)
@@ -234,8 +266,8 @@ func (s *Store) Len() int {
 }
 
 // Snapshot returns a copy of the whole map as it was at one instant. The copy is
-// the caller's own, and made on the caller's time: others go on meanwhile. To
-// look at the entries without a copy, use [Store.All] or [Store.View].
+// made on the caller's goroutine and belongs to the caller; other goroutines go on
+// meanwhile. [Store.All] and [Store.View] read the entries without a copy.
 func (s *Store) Snapshot() map[string]string {
 	v := s.view()
 	m := make(map[string]string, v.Len())
@@ -246,23 +278,22 @@ func (s *Store) Snapshot() map[string]string {
 }
 
 // All returns an iterator over the map as it is when the loop begins, in no
-// particular order. The body may do what it likes, such as Set, Get, or another
-// loop over All, and does not see its own writes. Nothing is copied; the view is
-// the loop's own, and garbage when it ends, however it ends.
+// particular order. The body of the loop may use the store and does not see its own
+// writes. Nothing is copied. The view of the loop is garbage when the loop ends.
 func (s *Store) All() iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) { s.view().All(yield) }
 }
 
-// View calls fn with a view of the map as it is now. It returns fn's error.
+// View calls fn with a view of the map as it is now, and returns fn's error.
 //
-// fn runs on the caller's goroutine. It may read as much and take as long as it
-// likes: reads cost no message, go on in parallel with those of other views,
-// and hold up nobody. What others write meanwhile, fn does not see. It may use
-// the store, too. The view ends with fn; using it afterwards panics.
+// fn runs on the caller's goroutine and may take as long as it likes. A read of the
+// View sends no message, runs in parallel with the reads of other views, and holds
+// up no other goroutine. fn does not see later writes. fn may use the store, too.
+// The View ends with fn: using it afterwards panics.
 //
-// While a view is in use, the first write to a part of the map that it shares
-// copies that part, about 2 KB, so memory can grow by as much as the map itself
-// takes, without its strings.
+// While a View is in use, the first write to a part of the map copies that part,
+// about 2 KB. In the worst case the View costs as much memory as the structure of the
+// map, and keeps every string alive that the map has replaced or deleted meanwhile.
 func (s *Store) View(fn func(v *View) error) error {
 	v := &View{entries: s.view()}
 	defer v.ended.Store(true)
@@ -275,7 +306,7 @@ func (s *Store) view() trie.View {
 	s.tell(c)
 	<-c.reply
 	v := c.view
-	c.view = trie.View{} // the pool must not keep the entries alive
+	*c = viewCmd{reply: c.reply} // the pool must not keep the entries alive
 	s.views.Put(c)
 	return v
 }
@@ -312,26 +343,30 @@ func (v *View) All() iter.Seq2[string, string] {
 	}
 }
 
-// Update calls fn as one atomic step: nobody reads or writes between the first
-// of its reads and the last of its writes, and no backup has only some of them.
-// If fn returns an error, panics or calls [runtime.Goexit], none of its writes
-// has happened. Update returns fn's error.
+// Update calls fn as one atomic step: between the first read and the last write of
+// fn no other goroutine reads or writes, and a backup has all writes of fn or none.
+// If fn returns an error, panics or calls [runtime.Goexit], the map is as it was
+// before. Update returns fn's error.
 //
-// fn runs on the caller's goroutine, and everybody else waits for it: it should
-// be short and wait for nothing. It must use tx. A call of the store itself from
-// inside fn could never be answered, so it panics; one from a goroutine that fn
-// starts waits until fn has returned, so fn must not wait for that. tx ends with
-// fn, and using it afterwards panics.
+// fn runs on the caller's goroutine, and every other caller of the store waits for
+// fn. So fn should be short and wait for nothing. fn must use tx: a call of the same
+// store from inside fn deadlocks, as a second Lock of a [sync.Mutex] does. In
+// programs built with the race detector, such a call panics. Three forms deadlock
+// unnoticed everywhere: fn waits for another goroutine that calls the store; fn
+// advances an [iter.Pull2] of [Store.All]; two Updates of two stores each call the
+// other's store.
+//
+// tx ends with fn: using it afterwards panics.
 func (s *Store) Update(fn func(tx *Tx) error) error {
 	c := s.updates.take()
 	s.tell(c)
 	return c.run(fn, &s.reentry)
 }
 
-// WriteTo writes a backup to w: the map as it is now, in the format of the
-// backup file. It returns the number of bytes written and w's error. It does not
-// touch the backup file, and others go on meanwhile. Its memory does not grow
-// with the map. It implements [io.WriterTo].
+// WriteTo writes the map as it is now to w, in the format of the backup file. WriteTo
+// returns the number of bytes written and the error of w. It does not touch the
+// backup file, other goroutines go on meanwhile, and its memory does not grow with
+// the map. WriteTo implements [io.WriterTo].
 func (s *Store) WriteTo(w io.Writer) (int64, error) {
 	n, err := codec.Encode(w, givingWay(s.view().All))
 	if err != nil {
@@ -340,43 +375,44 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 	return n, nil
 }
 
-// Backup writes the backup file and returns when the file is durable: it holds
-// everything that was written before the call, and survives a power cut.
+// Backup writes the backup file and returns when the file is durable: the file holds
+// every write that came before the call, and survives a power cut.
 //
-// The file is replaced as a whole. After an error the old one is there still,
-// memory is as it was, and the next backup, manual or automatic, starts from the
-// beginning; only if the error came from the last step, syncing the folder, may
-// the new file be there already. The error names the file and wraps its cause:
-// errors.Is finds [syscall.ENOSPC], [io/fs.ErrPermission] and their like, and
-// [ErrInUse].
+// The file is replaced as a whole. If Backup returns an error, the old backup file
+// and the map are intact, and the next backup writes a new file. One exception: if
+// syncing the folder failed, the new file may already be in place. The error names
+// the file and wraps its cause: [errors.Is] finds [syscall.ENOSPC],
+// [io/fs.ErrPermission] and their like, and [ErrInUse].
 //
-// Others go on meanwhile. One backup is written at a time; calls that arrive
-// during one share the next.
+// Other goroutines go on meanwhile. One backup is written at a time; calls that
+// arrive during a backup share the next.
 func (s *Store) Backup() error {
 	c := backupCmd{make(chan error, 1)}
 	s.tell(c)
 	return <-c.reply
 }
 
-// StartAutoBackup has the store backed up every interval, until StopAutoBackup.
-// The first backup is one interval from now. A backup is left out when there is
-// nothing new to write and the file is as the last one left it, or while another
-// is being written.
+// StartAutoBackup starts automatic backups, one every interval, until
+// StopAutoBackup. The first backup begins one interval from now. A backup is left out
+// if nothing was written since the last and the file is as the last backup left it,
+// or while another backup is being written.
 //
-// A crash loses at most what was written since the last backup began: one
-// interval's worth, and as long as a backup takes. Errors go to
+// As long as backups succeed, a crash loses at most the writes since the last backup
+// began: those of one interval, and of the time that a backup takes. Errors go to
 // [Store.AutoBackupErrors], and the next backup tries again.
 //
-// While backups run already, nothing changes. An interval that is not positive
-// starts nothing; AutoBackupErrors delivers an error that is [ErrInterval].
+// If automatic backups run already, nothing changes. An interval below a millisecond
+// counts as a millisecond. An interval that is not positive starts nothing, and
+// AutoBackupErrors delivers an error that is [ErrInterval].
 func (s *Store) StartAutoBackup(interval time.Duration) { s.tell(startCmd{interval}) }
 
-// StopAutoBackup ends what StartAutoBackup began. A backup that is being written
-// is waited for. When StopAutoBackup returns, no automatic backup is running or
-// to come, and the channel of AutoBackupErrors is closed.
+// StopAutoBackup stops automatic backups. If an automatic backup is being written,
+// StopAutoBackup waits for its end. When StopAutoBackup returns, no automatic backup
+// is running or to come, none of their goroutines is left, and the channel of
+// AutoBackupErrors is closed.
 //
-// It does not write a last backup; [Store.Close] does. It may be called any
-// number of times, whether or not backups were started, and they may be started
+// StopAutoBackup does not write a last backup; [Store.Close] does. It may be called any
+// number of times, whether or not backups were started, and backups may be started
 // again. The store goes on working.
 func (s *Store) StopAutoBackup() {
 	c := stopCmd{newSignal()}
@@ -384,14 +420,13 @@ func (s *Store) StopAutoBackup() {
 	<-c.reply
 }
 
-// AutoBackupErrors returns the channel that the errors of automatic backups are
-// sent to: of those that are running or, if none are, of those that will be
-// started next. It is closed by StopAutoBackup, so that a range over it ends.
-// Take it before StopAutoBackup may be called: a goroutine that asks only
-// afterwards gets the channel of a run that may never come.
+// AutoBackupErrors returns the channel on which automatic backups report errors.
+// StopAutoBackup closes the channel, so a range over it ends. From then on
+// AutoBackupErrors returns the closed channel, until the next StartAutoBackup makes a
+// new one. Before the first start, AutoBackupErrors returns the channel of that start.
 //
-// The channel holds 10 errors. When nobody reads them, further errors are
-// dropped; backups never wait for a reader. The errors are what
+// The channel holds 10 errors. While it is full, additional errors are dropped: the
+// ten oldest stay, and backups never wait for a reader. An error is what
 // [Store.Backup] would have returned.
 func (s *Store) AutoBackupErrors() <-chan error {
 	c := errorsCmd{make(chan (<-chan error), 1)}
@@ -399,10 +434,10 @@ func (s *Store) AutoBackupErrors() <-chan error {
 	return <-c.reply
 }
 
-// Close stops automatic backups and writes a last backup, whose error it
-// returns. It is for the end of a program, and a convenience: a store has
-// nothing to release. It may be called any number of times, and the store goes on
-// working. It implements [io.Closer].
+// Close stops automatic backups, writes a last backup and returns the error of that
+// backup. Close is for the end of a program; a store without it leaves no goroutine
+// either. Close may be called any number of times. The store goes on working in
+// memory, and a later Backup writes again. Close implements [io.Closer].
 func (s *Store) Close() error {
 	s.StopAutoBackup()
 	return s.Backup()
