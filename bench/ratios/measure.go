@@ -54,7 +54,7 @@ type fixture struct {
 }
 
 func newFixture(n int) (*fixture, error) {
-	dir, err := os.MkdirTemp("", "genie-claims-")
+	dir, err := os.MkdirTemp("", "genie-ratios-")
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,10 @@
-// Claims measures what the documentation says of Genie's speed and memory, each
+// Ratios measures what the documentation says of Genie's speed and memory, each
 // claim as a ratio of two things measured in turns in one run, and prints a
 // table. Machines are shared and clocks drift; a ratio of medians stands that.
 //
-//	go run ./internal/claims            # everything, some minutes
-//	go run ./internal/claims -only ask  # the claims whose name has "ask" in it
-//	go run ./internal/claims -guard     # exit 1 if an ask has become slow
+//	go run ./ratios                   # everything, some minutes
+//	go run ./ratios -only ask  # the ratios whose name has "ask" in it
+//	go run ./ratios -guard     # exit 1 if an ask has become slow
 package main
 
 import (
@@ -34,11 +34,11 @@ var claims = []claim{
 }
 
 func main() {
-	only := flag.String("only", "", "measure the claims whose `name` has this in it")
+	only := flag.String("only", "", "measure the ratios whose `name` has this in it")
 	guard := flag.Bool("guard", false, "check asks and tells alone, with room for noise, and fail if they are slow")
 	flag.Parse()
 	if err := run(*only, *guard); err != nil {
-		fmt.Fprintln(os.Stderr, "claims:", err)
+		fmt.Fprintln(os.Stderr, "ratios:", err)
 		os.Exit(1)
 	}
 }
