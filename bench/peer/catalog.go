@@ -1,9 +1,9 @@
 package peer
 
-// Reference is the system that every ratio is taken against.
+// Reference is the system in the denominator of every ratio.
 const Reference = "Genie"
 
-// Systems lists everything that is measured, Genie first.
+// Systems lists the measured systems, Genie first.
 func Systems() []System {
 	return []System{
 		genieSystem(),
@@ -32,4 +32,13 @@ func ByName(name string) (System, bool) {
 		}
 	}
 	return System{}, false
+}
+
+// Named returns a system that the catalog must have.
+func Named(name string) System {
+	system, ok := ByName(name)
+	if !ok {
+		panic("no system is named " + name)
+	}
+	return system
 }

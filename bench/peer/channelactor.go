@@ -2,12 +2,14 @@ package peer
 
 import "maps"
 
-// channelActor is the actor a Go user writes in an afternoon: a goroutine owns
-// the map and runs what it receives. Its backup clones the map in that goroutine
-// and encodes the clone outside.
+// ChannelActor is the name of the actor a Go user writes in an afternoon: a
+// goroutine owns the map and runs the closures it receives. The goroutine clones
+// the map for a backup, and the caller encodes the clone.
+const ChannelActor = "channel actor, cloned"
+
 func channelActor() System {
 	return System{
-		Name:     "channel actor, cloned",
+		Name:     ChannelActor,
 		Bulk:     Instant,
 		Snapshot: Instant,
 		Durable:  handWritten,
@@ -23,7 +25,8 @@ type owner struct {
 	entries map[string]string // touched by run alone
 }
 
-// A message with a reply channel asks; one without tells.
+// A message is the work of a caller, with the channel for the reply or, if the
+// caller does not wait, nil.
 type message struct {
 	work  func(entries map[string]string) reply
 	reply chan reply
@@ -46,7 +49,7 @@ func openChannelActor(home Home) (*Store, error) {
 		Len:       o.size,
 		ReadMany:  o.readMany,
 		Increment: o.increment,
-		Settle:    func() { o.size() },
+		Drain:     func() { o.size() },
 		Backup:    func() error { return streamTo(home.Backup(), maps.All(o.clone())) },
 		Close:     func() error { close(o.mailbox); return nil },
 	}, nil
@@ -69,7 +72,7 @@ func (o *owner) tell(work func(map[string]string)) {
 }
 
 func (o *owner) ask(work func(map[string]string) reply) reply {
-	answer := make(chan reply, 1)
+	answer := make(chan reply, 1) // the owner never waits for a caller
 	o.mailbox <- message{work, answer}
 	return <-answer
 }

@@ -15,7 +15,7 @@ func genieSystem() System {
 
 type actorStore struct{ store *genie.Store }
 
-// openGenie serves for a load as well: a new store reads its backup file.
+// openGenie serves Load as well: a new store reads its backup file.
 func openGenie(home Home) (*Store, error) {
 	store, err := genie.NewStore(genie.WithPath(home.Backup()))
 	if err != nil {
@@ -29,7 +29,7 @@ func openGenie(home Home) (*Store, error) {
 		Len:       store.Len,
 		ReadMany:  a.readMany,
 		Increment: a.increment,
-		Settle:    func() { store.Len() },
+		Drain:     func() { store.Len() },
 		Backup:    store.Backup,
 		Close:     store.Close,
 	}, nil

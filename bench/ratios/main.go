@@ -1,10 +1,10 @@
-// Ratios measures what the documentation says of Genie's speed and memory, each
-// claim as a ratio of two things measured in turns in one run, and prints a
-// table. Machines are shared and clocks drift; a ratio of medians stands that.
+// Ratios measures Genie's speed and memory as ratios of two things measured in
+// turns in one run, and prints them as tables. Machines are shared and clocks
+// drift; a ratio of medians withstands both.
 //
-//	go run ./ratios                   # everything, some minutes
-//	go run ./ratios -only ask  # the ratios whose name has "ask" in it
-//	go run ./ratios -guard     # exit 1 if an ask has become slow
+//	go run ./ratios                  # everything, half an hour
+//	go run ./ratios -only beside     # the groups with "beside" in their names
+//	go run ./ratios -guard           # exit 1 if a Get or a Set has become slow
 package main
 
 import (
@@ -13,79 +13,73 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"text/tabwriter"
+	"time"
 )
 
-// A claim measures something and says what came out.
-type claim struct {
+// A group is a table of ratios.
+type group struct {
 	name    string
-	measure func(*table) error
+	measure func(*measurement) error
 }
 
-var claims = []claim{
-	{"ask and tell", askAndTell},
-	{"view", viewsOfAnySize},
-	{"reads in View", readsInView},
-	{"keys in Update", keysInUpdate},
-	{"during a backup", duringABackup},
-	{"during a backup, one processor", onOneProcessor(duringABackup)},
-	{"backup and load", backupAndLoad},
-	{"longest turn", longestTurn},
+func groups() []group {
+	list := []group{
+		{"calls, idle", calls(0)},
+		{"calls, idle, one processor", onProcessors(1, calls(0))},
+		{"views", viewsOfAnySize},
+		{"reads in View", readsInView},
+		{"keys in Update", keysInUpdate},
+		{"during a backup", duringABackup},
+		{"during a backup, one processor", onProcessors(1, duringABackup)},
+		{"backup and load", backupAndLoad},
+		{"longest write", longestWrite},
+	}
+	for _, processors := range []int{1, 2} {
+		for _, computing := range []int{2, 4} {
+			where := fmt.Sprintf("beside %d computing goroutines, GOMAXPROCS %d", computing, processors)
+			list = append(list,
+				group{"calls " + where, onProcessors(processors, calls(computing))},
+				group{"backups " + where, onProcessors(processors, backupsBeside(computing))},
+			)
+		}
+	}
+	return list
 }
 
 func main() {
-	only := flag.String("only", "", "measure the ratios whose `name` has this in it")
-	guard := flag.Bool("guard", false, "check asks and tells alone, with room for noise, and fail if they are slow")
+	only := flag.String("only", "", "measure the groups with this in their `name`")
+	guard := flag.Bool("guard", false, "check Get and Set alone, with room for noise, and fail if they are slow")
+	m := &measurement{out: os.Stdout}
+	flag.IntVar(&m.rounds, "rounds", 5, "`times` to measure each side of a ratio")
+	flag.DurationVar(&m.window, "window", time.Second, "how long a rate beside computing goroutines is measured; an idle one takes a fifth")
 	flag.Parse()
-	if err := run(*only, *guard); err != nil {
+	if err := run(m, *only, *guard); err != nil {
 		fmt.Fprintln(os.Stderr, "ratios:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only string, guard bool) error {
+func run(m *measurement, only string, guard bool) error {
 	if guard {
-		return guardAsks()
+		return m.guard()
 	}
-	fmt.Printf("%s, %d processors, GOMAXPROCS %d\n", runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0))
-	for _, c := range claims {
-		if !strings.Contains(c.name, only) {
+	m.printf("%s, %d processors, GOMAXPROCS %d; medians of %d rounds in turns, %v each beside computing goroutines\n",
+		runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0), m.rounds, m.window)
+	for _, g := range groups() {
+		if !strings.Contains(g.name, only) {
 			continue
 		}
-		fmt.Printf("\n%s\n", c.name)
-		t := newTable()
-		if err := c.measure(t); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+		m.printf("\n%s\n\n", g.name)
+		if err := g.measure(m); err != nil {
+			return fmt.Errorf("%s: %w", g.name, err)
 		}
-		t.w.Flush()
 	}
 	return nil
 }
 
-// A table is rows of what was measured, beside what, the ratio, and the target.
-type table struct{ w *tabwriter.Writer }
-
-func newTable() *table {
-	return &table{tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
-}
-
-// ratio adds a row for got against base, of the same unit. At most (or, for a
-// negative target, at least) target times base is what is claimed.
-func (t *table) ratio(what string, got, base float64, unit string, target float64) {
-	r := got / base
-	verdict, relation := "met", "<="
-	if target < 0 {
-		target, relation = -target, ">="
-	}
-	if (relation == "<=") != (r <= target) {
-		verdict = "MISSED"
-	}
-	fmt.Fprintf(t.w, "  %s\t%.4g\t/ %.4g %s\t= %.3g\t(%s %g: %s)\n", what, got, base, unit, r, relation, target, verdict)
-}
-
-func onOneProcessor(measure func(*table) error) func(*table) error {
-	return func(t *table) error {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		return measure(t)
+func onProcessors(n int, measure func(*measurement) error) func(*measurement) error {
+	return func(m *measurement) error {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+		return measure(m)
 	}
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// switches is not known here, so turns that were interrupted count as long ones.
-func switches() int64 { return 0 }
+// contextSwitches is unknown here: interrupted writes count as long ones.
+func contextSwitches() int64 { return 0 }
