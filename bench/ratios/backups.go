@@ -190,13 +190,16 @@ func (m *measurement) besideAndIdle(t table, computing int, name string, call fu
 	limit := 5 * m.window
 	medians := m.medians(
 		func() float64 {
+			// Collected before: runtime.GC yields thousands of times, and each
+			// time waits for all neighbours.
+			runtime.GC()
 			neighbours := measure.Compute(computing)
 			defer neighbours.Stop()
 			// A starved call ends when its neighbours stop.
 			defer time.AfterFunc(limit, neighbours.Stop).Stop()
 			return secondsPerCall(m.window, call, &failed)
 		},
-		func() float64 { return secondsPerCall(m.idleWindow(), call, &failed) },
+		func() float64 { runtime.GC(); return secondsPerCall(m.idleWindow(), call, &failed) },
 	)
 	beside, idle, over := medians[0], medians[1], ""
 	if beside >= limit.Seconds() {
@@ -208,7 +211,6 @@ func (m *measurement) besideAndIdle(t table, computing int, name string, call fu
 
 // secondsPerCall repeats a call for the window, at least once.
 func secondsPerCall(window time.Duration, call func() error, failed *error) float64 {
-	runtime.GC()
 	begin, calls := time.Now(), 0
 	for calls == 0 || time.Since(begin) < window {
 		*failed = errors.Join(*failed, call())
