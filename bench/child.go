@@ -14,9 +14,9 @@ import (
 	"github.com/windevkay/forge/genie/bench/measure"
 )
 
-// Every measurement runs in a process of its own, started from this binary with
-// the variable set: no system meets the heap of another, and a system that dies
-// or hangs costs one row. The job comes in on stdin, the finding leaves on stdout.
+// Every measurement runs in a new process of this binary, marked by the variable:
+// systems never meet on one heap, and a system that dies or hangs costs one row.
+// The job comes in on stdin, the finding leaves on stdout.
 const childMark = "GENIE_BENCH_CHILD"
 
 func isChild() bool { return os.Getenv(childMark) != "" }

@@ -64,7 +64,7 @@ func TestTheCommandLineIsRecorded(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"", "go run ."},
 		{"-repeat 3 -window 300ms", "go run . -repeat 3 -window 300ms"},
-		{"-quick -work /tmp -out elsewhere", "go run . -quick=true"},
+		{"-quick -work /tmp -out elsewhere", "go run . -quick"},
 	} {
 		if got := flagsOf(t, strings.Fields(c.args)...).command; got != c.want {
 			t.Errorf("%q gives the command %q, want %q", c.args, got, c.want)

@@ -69,7 +69,7 @@ func commandLine(flags *flag.FlagSet) string {
 		switch f.Name {
 		case "out", "work":
 		case "quick":
-			line += " -quick=" + f.Value.String()
+			line += strings.TrimSuffix(" -quick="+f.Value.String(), "=true")
 		default:
 			line += fmt.Sprintf(" -%s %s", f.Name, quoted(f.Value.String()))
 		}
@@ -154,6 +154,6 @@ func (s settings) String() string {
 	for i, n := range s.sizes {
 		sizes[i] = measure.Count(n)
 	}
-	return fmt.Sprintf("repeats: %d; rates over %v at %s entries; backups of %s entries",
-		s.repeats, s.window, measure.Count(s.entries), strings.Join(sizes, " and "))
+	return fmt.Sprintf("repeats: %d; rates over %v, beside computing goroutines %v, at %s entries; backups of %s entries",
+		s.repeats, s.window, measure.ComputingWindows*s.window, measure.Count(s.entries), strings.Join(sizes, " and "))
 }

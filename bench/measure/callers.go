@@ -11,7 +11,7 @@ import (
 type Operation func(caller, call int)
 
 // callers are goroutines that repeat an operation in a closed loop: each waits
-// for its answer before it asks again.
+// for the answer before the next call.
 type callers struct {
 	stop  atomic.Bool
 	wg    sync.WaitGroup

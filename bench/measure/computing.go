@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// ComputingGoroutines compute and never wait, as the rest of a busy program
-// does. The scheduler lets each run for 10 ms or more before it runs the next
-// one from its global queue. A store that waits in this queue shows here.
+// ComputingGoroutines compute and never wait, like the rest of a busy program.
+// The scheduler runs each of them for 10 ms or more before it takes the next
+// goroutine from its global queue. A store whose goroutines wait in the global
+// queue gets slow.
 type ComputingGoroutines struct {
 	stopped atomic.Bool
 	wg      sync.WaitGroup
 	results atomic.Uint64 // keeps the compiler from leaving the work out
 }
 
-// Compute starts n goroutines and returns when they compute.
+// Compute starts n goroutines and returns after they have begun to compute.
 func Compute(n int) *ComputingGoroutines {
 	c := new(ComputingGoroutines)
 	for range n {
@@ -25,7 +26,7 @@ func Compute(n int) *ComputingGoroutines {
 	return c
 }
 
-// Stop returns when the goroutines have ended. Further calls do nothing.
+// Stop returns when the goroutines have ended. Stop may be called more than once.
 func (c *ComputingGoroutines) Stop() {
 	c.stopped.Store(true)
 	c.wg.Wait()

@@ -30,8 +30,8 @@ const (
 	Backup          Task = "backup"
 	Load            Task = "load" // of the backup that Backup left in the same folder
 
-	// The tasks of a fault: the first process saves twice with a fault in
-	// between, the second looks at the remains.
+	// The tasks of a fault: the first process saves twice, with a fault in
+	// between; the second process looks at the remains.
 	SaveOnce    Task = "save once"
 	SaveFull    Task = "save, full disk"
 	SaveLimited Task = "save, limited file size"

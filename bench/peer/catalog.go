@@ -6,7 +6,7 @@ const Reference = "Genie"
 // Systems lists the measured systems, Genie first.
 func Systems() []System {
 	return []System{
-		genieSystem(),
+		Genie(),
 		lockedMap(),
 		clonedMap(),
 		syncMap(),
@@ -19,7 +19,7 @@ func Systems() []System {
 		buntLog(),
 		boltUnsynced(),
 		boltSynced(),
-		channelActor(),
+		ChannelActor(),
 		protoActor(),
 	}
 }
@@ -32,13 +32,4 @@ func ByName(name string) (System, bool) {
 		}
 	}
 	return System{}, false
-}
-
-// Named returns a system that the catalog must have.
-func Named(name string) System {
-	system, ok := ByName(name)
-	if !ok {
-		panic("no system is named " + name)
-	}
-	return system
 }

@@ -2,14 +2,12 @@ package peer
 
 import "maps"
 
-// ChannelActor is the name of the actor a Go user writes in an afternoon: a
-// goroutine owns the map and runs the closures it receives. The goroutine clones
-// the map for a backup, and the caller encodes the clone.
-const ChannelActor = "channel actor, cloned"
-
-func channelActor() System {
+// ChannelActor is the actor a Go user writes in an afternoon: a goroutine owns the
+// map and runs the closures it receives. The goroutine clones the map for a
+// backup, and the caller encodes the clone.
+func ChannelActor() System {
 	return System{
-		Name:     ChannelActor,
+		Name:     "channel actor, cloned",
 		Bulk:     Instant,
 		Snapshot: Instant,
 		Durable:  handWritten,

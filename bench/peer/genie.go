@@ -2,7 +2,8 @@ package peer
 
 import "github.com/windevkay/forge/genie"
 
-func genieSystem() System {
+// Genie is this library.
+func Genie() System {
 	return System{
 		Name:     Reference,
 		Bulk:     Instant,

@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 )
 
-// The stores without a backup of their own share a hand-written one, as a careful
-// user would write it.
+// handWritten describes the backup of the stores without one of their own, written
+// by hand as by a careful user.
 const handWritten = "file synced, folder not"
 
-// marshalTo replaces path by the entries as one JSON object, encoded in memory.
+// marshalTo encodes the entries in memory, as one JSON object, and replaces path.
 func marshalTo(path string, entries map[string]string) error {
 	return replaceFile(path, func(w io.Writer) error {
 		text, err := json.Marshal(entries)
@@ -27,7 +27,7 @@ func marshalTo(path string, entries map[string]string) error {
 	})
 }
 
-// streamTo replaces path by the entries as one JSON object, encoded one by one.
+// streamTo encodes entry after entry, into one JSON object, and replaces path.
 func streamTo(path string, entries iter.Seq2[string, string]) error {
 	return replaceFile(path, func(w io.Writer) error {
 		buffered := bufio.NewWriterSize(w, 64<<10)

@@ -2,10 +2,9 @@ package peer
 
 import "sync"
 
-// TypedActor is the channel actor of a user who has tuned it: commands are
-// values instead of closures, and reply channels come from a pool. The program
-// bench/ratios compares Genie with it. The catalogue leaves it out: it has
-// neither bulk reads nor a backup.
+// TypedActor is a tuned channel actor: commands are values instead of closures,
+// and reply channels come from a pool. The ratios use TypedActor. The catalog
+// leaves it out, for lack of bulk reads and of a backup.
 func TypedActor() System {
 	return System{Name: "typed actor", Open: openTypedActor}
 }

@@ -167,7 +167,7 @@ func backupsBeside(computing int) func(*measurement) error {
 			return err
 		}
 		defer f.close()
-		actor, err := peer.Named(peer.ChannelActor).Open(peer.Home{Dir: f.dir})
+		actor, err := peer.ChannelActor().Open(peer.Home{Dir: f.dir})
 		if err != nil {
 			return err
 		}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/windevkay/forge/genie/bench/measure"
@@ -23,119 +21,66 @@ var kinds = []kind{
 	{"Update", measure.IncrementOp}, // of one key: the function adds one to a counter
 }
 
-// An arena is Genie and two actors with the same entries, and the bare round trip.
-type arena struct {
-	dir                    string
-	genie, closures, typed *peer.Store
-	roundTrip              roundTrip
-	keys                   []string
-}
+// bounds are the targets of a kind of call.
+type bounds struct{ roundTrip, closures target }
 
-func newArena() (*arena, error) {
-	const entries = 1000
-	dir, err := os.MkdirTemp("", "genie-ratios-")
-	if err != nil {
-		return nil, err
-	}
-	a := &arena{dir: dir, roundTrip: startRoundTrip(), keys: measure.Keys(entries)}
-	home := peer.Home{Dir: dir, Entries: entries}
-	err = errors.Join(
-		a.open(&a.genie, peer.Named(peer.Reference), home),
-		a.open(&a.closures, peer.Named(peer.ChannelActor), home),
-		a.open(&a.typed, peer.TypedActor(), home),
-	)
-	if err != nil {
-		a.close()
-		return nil, err
-	}
-	return a, nil
-}
-
-func (a *arena) open(store **peer.Store, system peer.System, home peer.Home) (err error) {
-	if *store, err = system.Open(home); err != nil {
-		return err
-	}
-	(*store).Populate(measure.Pairs(len(a.keys), measure.Old))
-	return nil
-}
-
-func (a *arena) close() {
-	a.roundTrip.stop()
-	for _, store := range []*peer.Store{a.genie, a.closures, a.typed} {
-		if store != nil {
-			_ = store.Close() // the last backup of a folder that is about to go
-		}
-	}
-	os.RemoveAll(a.dir)
-}
-
-// nanoseconds measures the nanoseconds per call of n callers together.
-func (a *arena) nanoseconds(store *peer.Store, k kind, n int, window time.Duration) func() float64 {
-	op := k.op(store, a.keys)
-	return func() float64 { return 1e9 / measure.Rate(n, window, op, store.AwaitWrites) }
-}
-
-func (a *arena) roundTripNanoseconds(n int, window time.Duration) func() float64 {
-	op := a.roundTrip.op(n)
-	return func() float64 { return 1e9 / measure.Rate(n, window, op, func() {}) }
-}
-
-// A bound is the target of a kind of call against each side of the comparison.
-type bound struct{ roundTrip, closures target }
-
-var idleBounds = map[string]bound{
+var idleBounds = map[string]bounds{
 	"Get": {atMost(1.6), atMost(1)},
 	"Set": {atMost(0.6), noTarget},
 }
 
-var besideBounds = map[string]bound{
+var besideBounds = map[string]bounds{
 	"Get": {noTarget, atMost(2)},
 	"Set": {noTarget, atMost(2)},
 }
 
 // calls compares Genie's calls with a bare channel round trip, with an actor that
-// runs closures, and with an actor that has typed commands and pooled reply
-// channels: beside that many computing goroutines, or idle if there are none.
+// runs closures, and with a tuned actor, which has typed commands and pooled
+// reply channels: beside a number of computing goroutines or, for zero, idle.
 func calls(computing int) func(*measurement) error {
 	return func(m *measurement) error {
-		a, err := newArena()
+		c, err := newContest()
 		if err != nil {
 			return err
 		}
-		defer a.close()
-		window, bounds := m.idleWindow(), idleBounds
+		defer c.close()
+		window, goals := m.idleWindow(), idleBounds
 		if computing > 0 {
-			window, bounds = m.window, besideBounds
+			window, goals = m.window, besideBounds
 		}
 		defer measure.Compute(computing).Stop()
-		t := m.table("call", "Genie", "of a channel round trip", "", "of an actor with closures", "", "of a typed actor, pooled")
+		t := m.table("call", "Genie", "of a channel round trip", "of an actor with closures", "of a tuned actor")
 		for _, n := range []int{1, 8, 64, 512} {
-			m.callsBy(a, t, n, window, bounds)
+			m.callsBy(c, t, n, window, goals)
 		}
 		return t.Flush()
 	}
 }
 
-func (m *measurement) callsBy(a *arena, t table, callers int, window time.Duration, bounds map[string]bound) {
-	sides := []func() float64{a.roundTripNanoseconds(callers, window)}
+func (m *measurement) callsBy(c *contest, t table, callers int, window time.Duration, goals map[string]bounds) {
+	sides := []func() float64{c.roundTripNanoseconds(callers, window)}
 	for _, k := range kinds {
-		for _, store := range []*peer.Store{a.genie, a.closures, a.typed} {
-			sides = append(sides, a.nanoseconds(store, k, callers, window))
+		for _, store := range []*peer.Store{c.genie, c.closures, c.typed} {
+			sides = append(sides, c.nanoseconds(store, k, callers, window))
 		}
 	}
 	medians := m.medians(sides...)
 	for i, k := range kinds {
 		roundTrip, genie, closures, typed := medians[0], medians[3*i+1], medians[3*i+2], medians[3*i+3]
-		goal := bounds[k.name]
+		goal := goals[k.name]
 		t.row(k.name+", "+measure.ForCallers(callers), nanoseconds(genie),
-			of(genie, roundTrip), goal.roundTrip.verdict(genie/roundTrip),
-			of(genie, closures), goal.closures.verdict(genie/closures),
-			of(genie, typed))
+			of(genie, roundTrip, goal.roundTrip),
+			of(genie, closures, goal.closures),
+			of(genie, typed, noTarget))
 	}
 }
 
 func nanoseconds(value float64) string { return report.Figure(value/1e9, measure.Seconds) }
 
-func of(got, base float64) string {
-	return fmt.Sprintf("%.2f of %s", got/base, nanoseconds(base))
+func of(got, base float64, goal target) string {
+	cell := fmt.Sprintf("%.2f of %s", got/base, nanoseconds(base))
+	if goal != noTarget {
+		cell += " (" + goal.verdict(got/base) + ")"
+	}
+	return cell
 }

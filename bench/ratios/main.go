@@ -1,6 +1,6 @@
-// Ratios measures Genie's speed and memory as ratios of two things measured in
-// turns in one run, and prints them as tables. Machines are shared and clocks
-// drift; a ratio of medians withstands both.
+// Ratios measures Genie's speed and memory as ratios of two sides, measured in
+// turns in one run, and prints tables. Machines are shared and clocks drift; a
+// ratio of medians withstands both.
 //
 //	go run ./ratios                  # everything, half an hour
 //	go run ./ratios -only beside     # the groups with "beside" in their names

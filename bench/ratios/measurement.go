@@ -19,8 +19,8 @@ type measurement struct {
 
 func (m *measurement) printf(format string, args ...any) { fmt.Fprintf(m.out, format, args...) }
 
-// idleWindow is shorter than the window beside computing goroutines: an idle rate
-// does not depend on whose turn the scheduler makes it.
+// idleWindow is shorter than the window beside computing goroutines: the shares of
+// the scheduler do not disturb an idle rate.
 func (m *measurement) idleWindow() time.Duration { return m.window / 5 }
 
 // medians measures the functions in turns and returns the median of each.

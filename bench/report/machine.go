@@ -25,7 +25,7 @@ type Build struct {
 	Modules []Module `json:"modules"` // of the measured systems
 }
 
-// A Module is a dependency at its version.
+// A Module is a dependency and its version.
 type Module struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`

@@ -1,5 +1,5 @@
-// Package report keeps the figures of a run: as JSON for the charts and later
-// questions, as Markdown for people.
+// Package report keeps the figures of a run, as JSON for the charts and as
+// Markdown for people.
 package report
 
 import (
