@@ -63,8 +63,9 @@ func run(m *measurement, only string, guard bool) error {
 	if guard {
 		return m.guard()
 	}
-	m.printf("%s, %d processors, GOMAXPROCS %d; medians of %d rounds in turns, %v each beside computing goroutines\n",
-		runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0), m.rounds, m.window)
+	m.printf("%s\n%s, %d processors, GOMAXPROCS %d unless a name says otherwise\nmedians of %d rounds in turns; a rate takes %v, beside computing goroutines %v\n",
+		strings.Join(append([]string{"go run ./ratios"}, os.Args[1:]...), " "),
+		runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0), m.rounds, m.idleWindow(), m.window)
 	for _, g := range groups() {
 		if !strings.Contains(g.name, only) {
 			continue
