@@ -116,7 +116,7 @@ func (f *Finding) addSlowest(table, suffix string, c Calls) {
 // and during one.
 func (b bench) compare(store *peer.Store, pause time.Duration) (idle, during Calls, err error) {
 	keys := Keys(b.Entries)
-	crew := Crew{Read: ReadOp(store, keys), Write: WriteOp(store, keys), Size: 4, Pause: pause}
+	crew := Crew{Read: ReadOp(store, keys), Write: WriteOp(store, keys), Size: 4, Pause: pause, CallsPerYield: 16}
 	if idle, err = crew.During(b.noBackup); err != nil {
 		return idle, during, err
 	}

@@ -13,6 +13,12 @@ type Crew struct {
 	Read, Write Operation
 	Size        int           // of each kind
 	Pause       time.Duration // of each caller between two calls
+
+	// CallsPerYield is the number of calls after which a caller without a pause
+	// yields, or zero. The scheduler takes a goroutine that never yields off its
+	// processor for 10 ms, and the longest call would be a call it interrupted,
+	// in every store.
+	CallsPerYield int
 }
 
 // Calls are those of a crew that overlap an event.
@@ -28,9 +34,9 @@ const leadIn = 50 * time.Millisecond
 // error with them.
 func (c Crew) During(event func() error) (Calls, error) {
 	runtime.GC() // no event pays for the garbage of the event before
-	readers, writers := &timedCallers{pause: c.Pause}, &timedCallers{pause: c.Pause}
-	readers.start(c.Size, c.Read)
-	writers.start(c.Size, c.Write)
+	readers, writers := &timedCallers{crew: c}, &timedCallers{crew: c}
+	readers.start(c.Read)
+	writers.start(c.Write)
 	time.Sleep(leadIn)
 	readers.recording.Store(true)
 	writers.recording.Store(true)
@@ -62,7 +68,7 @@ func Timed(f func() error) (time.Duration, error) {
 // timedCallers are callers that record the duration of every call during an
 // event.
 type timedCallers struct {
-	pause     time.Duration
+	crew      Crew
 	stop      atomic.Bool
 	recording atomic.Bool
 	wg        sync.WaitGroup
@@ -71,8 +77,8 @@ type timedCallers struct {
 	seen latencies // guarded by mu; each caller adds its own when it ends
 }
 
-func (t *timedCallers) start(n int, op Operation) {
-	for caller := range n {
+func (t *timedCallers) start(op Operation) {
+	for caller := range t.crew.Size {
 		t.wg.Go(func() { t.loop(caller, op) })
 	}
 }
@@ -88,22 +94,19 @@ func (t *timedCallers) loop(caller int, op Operation) {
 		if overlaps || t.recording.Load() {
 			seen.record(took)
 		}
-		t.rest(call)
+		t.crew.rest(call)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seen.merge(&seen)
 }
 
-// rest pauses. Callers without a pause still yield every few calls: the
-// scheduler takes a goroutine that never yields off its processor for 10 ms, and
-// the longest call would be a call it interrupted, in every store.
-func (t *timedCallers) rest(call int) {
-	const callsPerYield = 16
+// rest pauses or yields after a call.
+func (c Crew) rest(call int) {
 	switch {
-	case t.pause > 0:
-		time.Sleep(t.pause)
-	case call%callsPerYield == 0:
+	case c.Pause > 0:
+		time.Sleep(c.Pause)
+	case c.CallsPerYield > 0 && call%c.CallsPerYield == 0:
 		runtime.Gosched()
 	}
 }
