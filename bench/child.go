@@ -14,17 +14,16 @@ import (
 	"github.com/windevkay/forge/genie/bench/measure"
 )
 
-// Every measurement runs in a process of its own, started from this binary with
-// the variable set: no system meets the heap of another, and one that dies or
-// hangs costs its own row only. The job comes in on stdin, the finding leaves on
-// stdout.
+// Every measurement runs in a new process of this binary, marked by the variable:
+// systems never meet on one heap, and a system that dies or hangs costs one row.
+// The job comes in on stdin, the finding leaves on stdout.
 const childMark = "GENIE_BENCH_CHILD"
 
 func isChild() bool { return os.Getenv(childMark) != "" }
 
 func serveJob() error {
 	answer := os.Stdout
-	os.Stdout = os.Stderr // whatever a system prints must not mix with the answer
+	os.Stdout = os.Stderr // prints of a system must not mix with the answer
 	var job measure.Job
 	if err := json.NewDecoder(os.Stdin).Decode(&job); err != nil {
 		return fmt.Errorf("read job: %w", err)
@@ -71,11 +70,12 @@ func child(ctx context.Context, job measure.Job) (*exec.Cmd, error) {
 	return command, nil
 }
 
-// address differs from run to run and tells a reader of the results nothing.
+// address matches the addresses in a message: they differ from run to run and tell
+// a reader nothing.
 var address = regexp.MustCompile(` 0x[0-9a-f]+`)
 
-// reason says why a child failed: its time was up, or the first thing it said
-// that names a cause.
+// reason returns why a child failed: its time was up, or the first line of its
+// output that names a cause.
 func reason(ctx context.Context, err error, said, dir string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -4,8 +4,8 @@ import "syscall"
 
 const smallDisk = 256 << 20
 
-// mountSmallDisk puts a file system that may be filled on dir, if this process
-// is allowed to. The returned func takes it away again.
+// mountSmallDisk mounts a file system that may be filled on dir, if the process
+// has the permission. The returned func unmounts the file system.
 func mountSmallDisk(dir string) (unmount func()) {
 	if syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256m") != nil {
 		return func() {}

@@ -10,8 +10,8 @@ import (
 	"github.com/windevkay/forge/genie/bench/report"
 )
 
-// draw makes every chart in every theme. A chart without figures, as after a run
-// of some tasks only, does not keep the others from being drawn.
+// draw draws every chart in every theme, even if a chart has no figures, as after
+// a run of some tasks.
 func draw(s settings) error {
 	results, err := report.Read(s.file("json"))
 	if err != nil {

@@ -16,19 +16,19 @@ import (
 
 const (
 	faultEntries = 20_000
-	faultLimit   = 30 * time.Second // long for so few entries: who takes it hangs
+	faultLimit   = 30 * time.Second // for 20 000 entries, a sign of a hang
 )
 
-// A fault is one way to harm a backup: a first process saves, something goes
-// wrong meanwhile or afterwards, a second process loads.
+// A fault is one way to harm a backup: a first process saves, the fault strikes
+// during the save or afterwards, and a second process loads.
 type fault struct {
 	kind   string
 	save   measure.Task
 	damage func(backup string) error // between the processes; may be nil
 }
 
-// fullDisk needs a disk that may be filled. Where none can be mounted, a limit
-// on the size of files comes closest.
+// fullDisk needs a disk that may be filled. If none can be mounted, a limit on the
+// size of files comes closest.
 func fullDisk(dir string) fault {
 	if !isSmallDisk(dir) {
 		return fault{kind: "no file may grow beyond half a backup", save: measure.SaveLimited}
@@ -43,8 +43,8 @@ func fileFaults() []fault {
 	}
 }
 
-// measureFaults runs every fault on every system, once: the outcome does not
-// depend on the speed of the machine.
+// measureFaults runs every fault on every system once: the outcome does not depend
+// on the speed of the machine.
 func measureFaults(ctx context.Context, s settings, results *report.Results, show *progress) error {
 	dir, err := os.MkdirTemp(s.work, "genie-bench-*")
 	if err != nil {
@@ -58,7 +58,7 @@ func measureFaults(ctx context.Context, s settings, results *report.Results, sho
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			show.note("fault: " + f.kind + " · " + system.Name)
+			show.line("fault: " + f.kind + " · " + system.Name)
 			results.Faults = append(results.Faults, f.run(ctx, dir, system.Name))
 		}
 	}
@@ -75,7 +75,7 @@ func (f fault) run(ctx context.Context, parent, system string) report.Fault {
 	defer os.RemoveAll(home.Dir)
 	job := measure.Job{System: system, Task: f.save, Dir: home.Dir, Entries: faultEntries, Limit: faultLimit}
 	outcome.Save = f.answer(runJob(ctx, job))
-	_ = os.Remove(measure.Ballast(home.Dir)) // there only after a full disk
+	_ = os.Remove(measure.Ballast(home.Dir)) // exists only after a full disk
 	if err := f.harm(home.Backup()); err != nil {
 		outcome.Crash = err.Error()
 		return outcome
@@ -89,7 +89,8 @@ func (f fault) run(ctx context.Context, parent, system string) report.Fault {
 	return outcome
 }
 
-// answer is what the saving process said of the fault it met, or how it ended.
+// answer returns the answer of the saving process to the fault, or the reason of
+// its failure.
 func (f fault) answer(finding measure.Finding, err error) string {
 	if err != nil {
 		return err.Error()
@@ -109,8 +110,8 @@ func truncate(backup string) error {
 	return os.Truncate(path, size*6/10)
 }
 
-// changeOneBit hits the middle of a value, which stays readable text. Where the
-// file does not hold values as they are, it hits the middle of the file.
+// changeOneBit changes the middle of a value, which stays readable text, or the
+// middle of a file that holds values in another form.
 func changeOneBit(backup string) error {
 	value := []byte(measure.Value(faultEntries/2, measure.Old))
 	path, size := measure.LargestFile(backup)

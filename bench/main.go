@@ -1,7 +1,7 @@
-// Command bench measures Genie beside what a Go user would pick instead, on the
-// same work in one run, and keeps the results in a folder.
+// Command bench measures Genie beside the stores a Go user would pick instead. All
+// do the same work in one run. The results go to a folder.
 //
-//	go run .                # everything; see -help for what can be changed
+//	go run .                # everything; -help lists the flags
 //	go run . -quick         # a glance, in a few minutes
 //	go run . -draw          # the charts, from the results
 package main

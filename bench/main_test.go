@@ -5,15 +5,17 @@ import (
 	"flag"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/windevkay/forge/genie/bench/measure"
 	"github.com/windevkay/forge/genie/bench/peer"
+	"github.com/windevkay/forge/genie/bench/report"
 )
 
-// TestMain lets the test binary serve as the child that it starts.
+// TestMain lets the test binary serve as a child.
 func TestMain(m *testing.M) {
 	if isChild() {
 		exit(serveJob())
@@ -55,6 +57,36 @@ func TestOnlyKeepsTheReference(t *testing.T) {
 	systems := flagsOf(t, "-only", "otter").systems()
 	if len(systems) != 2 || systems[0].Name != peer.Reference {
 		t.Errorf("systems %v", systems)
+	}
+}
+
+func TestTheCommandLineIsRecorded(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "go run ."},
+		{"-repeat 3 -window 300ms", "go run . -repeat 3 -window 300ms"},
+		{"-quick -work /tmp -out elsewhere", "go run . -quick"},
+	} {
+		if got := flagsOf(t, strings.Fields(c.args)...).command; got != c.want {
+			t.Errorf("%q gives the command %q, want %q", c.args, got, c.want)
+		}
+	}
+	if got, want := flagsOf(t, "-only", "channel actor").command, `go run . -only "channel actor"`; got != want {
+		t.Errorf("command %q, want %q", got, want)
+	}
+}
+
+// TestResultsInTheRepository loads the results of the last complete run, which
+// may be older than a table or a field.
+func TestResultsInTheRepository(t *testing.T) {
+	results, err := report.Read("results/results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results.Rows) == 0 {
+		t.Error("the results have no figures")
+	}
+	if err := results.WriteMarkdown(filepath.Join(t.TempDir(), "results.md")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// progress tells on stderr what runs, how far the run is and how long it takes
-// from there.
+// progress shows on stderr the current trial, the number of the trial and an
+// estimate of the time left.
 type progress struct {
 	begin    time.Time
 	plan     []trial
@@ -37,7 +37,7 @@ func newProgress(s settings) *progress {
 // starting shows the i-th trial of the plan before it runs.
 func (p *progress) starting(i int) {
 	t := p.plan[i]
-	p.note(fmt.Sprintf("%d/%d · repeat %d · %v · %s gone, %s", i+1, len(p.plan), t.repeat+1, t,
+	p.line(fmt.Sprintf("%d/%d · repeat %d · %v · %s gone, %s", i+1, len(p.plan), t.repeat+1, t,
 		time.Since(p.begin).Round(time.Second), p.left(p.plan[i:])))
 }
 
@@ -51,8 +51,8 @@ func (p *progress) finished(t trial, took time.Duration) {
 	a.count++
 }
 
-// left adds up the trials to come, by the mean of their kind or, before the first
-// of a kind, by a guess.
+// left adds up the remaining trials: the mean of the kind or, before the first of
+// a kind, a guess.
 func (p *progress) left(rest []trial) string {
 	var sum time.Duration
 	for _, t := range rest {
@@ -65,8 +65,8 @@ func (p *progress) left(rest []trial) string {
 	return "about " + sum.Round(time.Second).String() + " left"
 }
 
-// note replaces the line on a terminal and adds one anywhere else.
-func (p *progress) note(text string) {
+// line replaces the line on a terminal and adds a line elsewhere.
+func (p *progress) line(text string) {
 	if p.terminal {
 		fmt.Fprintf(os.Stderr, "\r\x1b[K%s", text)
 		return
@@ -74,9 +74,9 @@ func (p *progress) note(text string) {
 	fmt.Fprintln(os.Stderr, text)
 }
 
-// keep leaves a message standing.
-func (p *progress) keep(text string) {
-	p.note(text)
+// log prints a message that stays on the terminal.
+func (p *progress) log(text string) {
+	p.line(text)
 	if p.terminal {
 		fmt.Fprintln(os.Stderr)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/windevkay/forge/genie/bench/report"
 )
 
-// measured are the modules whose versions the results name.
+// measured lists the modules whose versions the results name.
 var measured = []string{
 	"github.com/VictoriaMetrics/fastcache",
 	"github.com/asynkron/protoactor-go",
@@ -34,8 +34,8 @@ func run(ctx context.Context, s settings) error {
 	if interrupted == nil && s.wants(faults) {
 		interrupted = measureFaults(ctx, s, results, show)
 	}
-	show.keep(fmt.Sprintf("done after %s, %d failed", time.Since(show.begin).Round(time.Second), len(results.Failures)))
-	problem := errors.Join(interrupted, keep(s, results))
+	show.log(fmt.Sprintf("done after %s, %d failed", time.Since(show.begin).Round(time.Second), len(results.Failures)))
+	problem := errors.Join(interrupted, save(s, results))
 	if problem == nil && len(s.tasks) == 0 {
 		problem = draw(s)
 	}
@@ -47,6 +47,7 @@ func newResults(s settings) *report.Results {
 		Date:     time.Now().UTC(),
 		Machine:  report.DescribeMachine(workDir(s)),
 		Build:    report.DescribeBuild(measured),
+		Command:  s.command,
 		Settings: s.String(),
 		Sizes:    s.sizes,
 	}
@@ -72,8 +73,8 @@ func workDir(s settings) string {
 	return os.TempDir()
 }
 
-// measureAll writes the results down after each stage, so that a run that is
-// cut short has not been for nothing.
+// measureAll writes the results after each stage: an interrupted run keeps its
+// figures.
 func measureAll(ctx context.Context, s settings, results *report.Results, show *progress) error {
 	for i, t := range show.plan {
 		if ctx.Err() != nil {
@@ -85,11 +86,11 @@ func measureAll(ctx context.Context, s settings, results *report.Results, show *
 		show.finished(t, time.Since(begin))
 		results.Add(t.system, t.repeat, samples)
 		if err != nil && ctx.Err() == nil {
-			show.keep(fmt.Sprintf("%v failed: %v", t, err))
+			show.log(fmt.Sprintf("%v failed: %v", t, err))
 			results.Failures = append(results.Failures, failure(t, err))
 		}
 		if last := i+1 == len(show.plan); last || show.plan[i+1].kind() != t.kind() {
-			if err := keep(s, results); err != nil {
+			if err := save(s, results); err != nil {
 				return err
 			}
 		}
@@ -101,14 +102,14 @@ func failure(t trial, err error) report.Failure {
 	return report.Failure{System: t.system, Task: t.kind(), Repeat: t.repeat + 1, Reason: err.Error()}
 }
 
-func keep(s settings, results *report.Results) error {
+func save(s settings, results *report.Results) error {
 	if err := results.Write(s.file("json")); err != nil {
 		return err
 	}
 	return results.WriteMarkdown(s.file("md"))
 }
 
-// file is where results of a format go.
+// file returns the path of the results in a format.
 func (s settings) file(format string) string {
 	return filepath.Join(s.out, s.name()+"."+format)
 }

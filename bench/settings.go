@@ -12,8 +12,9 @@ import (
 	"github.com/windevkay/forge/genie/bench/peer"
 )
 
-// settings are what the flags say.
+// settings are the values of the flags.
 type settings struct {
+	command string // the command line that gives these settings
 	draw    bool
 	quick   bool
 	repeats int
@@ -29,10 +30,10 @@ type settings struct {
 
 const faults = "faults"
 
-// allTasks in the order they run; a load comes with its backup.
+// allTasks lists the tasks in the order of a run. A load comes with its backup.
 var allTasks = []string{
 	string(measure.Reads), string(measure.Writes), string(measure.Mixed), string(measure.Bulk),
-	string(measure.Increments), string(measure.Backup), faults,
+	string(measure.Increments), string(measure.BesideComputing), string(measure.Backup), faults,
 }
 
 func parseFlags(flags *flag.FlagSet, args []string) (settings, error) {
@@ -52,14 +53,39 @@ func parseFlags(flags *flag.FlagSet, args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	s.only, s.tasks = split(only), split(tasks)
+	s.only, s.tasks, s.command = split(only), split(tasks), commandLine(flags)
 	if s.quick {
 		s.reduce(flags)
 	}
 	return s.withSizes(flags.Lookup("keys").Value.String())
 }
 
-// reduce takes the small values for everything the user did not set.
+// commandLine returns the command for the flags that the user set. It leaves the
+// folders out: paths say nothing to a reader on another machine, and the results
+// name the file system.
+func commandLine(flags *flag.FlagSet) string {
+	line := "go run ."
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "out", "work":
+		case "quick":
+			line += strings.TrimSuffix(" -quick="+f.Value.String(), "=true")
+		default:
+			line += fmt.Sprintf(" -%s %s", f.Name, quoted(f.Value.String()))
+		}
+	})
+	return line
+}
+
+// quoted adds the quotes that a shell needs around the names of some systems.
+func quoted(value string) string {
+	if strings.ContainsAny(value, " *'") {
+		return strconv.Quote(value)
+	}
+	return value
+}
+
+// reduce takes the small values for all flags that the user did not set.
 func (s *settings) reduce(flags *flag.FlagSet) {
 	small := map[string]string{
 		"repeat": "1", "entries": "20000", "keys": "100000", "window": "100ms", "limit": "1m",
@@ -97,7 +123,8 @@ func (s settings) wants(task string) bool {
 	return len(s.tasks) == 0 || slices.Contains(s.tasks, task)
 }
 
-// systems are those to measure, always with Genie, which the ratios need.
+// systems returns the systems to measure, always with Genie, which the ratios
+// need.
 func (s settings) systems() []peer.System {
 	return slices.DeleteFunc(peer.Systems(), func(system peer.System) bool {
 		wanted := len(s.only) == 0 || system.Name == peer.Reference
@@ -110,7 +137,8 @@ func (s settings) systems() []peer.System {
 
 const completeName = "results"
 
-// name tells complete results from others, which must not replace them.
+// name returns the file name of the results. Partial results must not replace
+// complete ones.
 func (s settings) name() string {
 	switch {
 	case s.quick:
@@ -126,6 +154,6 @@ func (s settings) String() string {
 	for i, n := range s.sizes {
 		sizes[i] = measure.Count(n)
 	}
-	return fmt.Sprintf("repeats: %d; rates over %v at %s entries; backups of %s entries",
-		s.repeats, s.window, measure.Count(s.entries), strings.Join(sizes, " and "))
+	return fmt.Sprintf("repeats: %d; rates over %v, beside computing goroutines %v, at %s entries; backups of %s entries",
+		s.repeats, s.window, measure.ComputingWindows*s.window, measure.Count(s.entries), strings.Join(sizes, " and "))
 }

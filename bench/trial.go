@@ -20,27 +20,30 @@ type trial struct {
 
 func (t trial) String() string { return t.kind() + " · " + t.system }
 
-// kind groups the trials that take about equally long.
+// kind groups the trials of about the same duration.
 func (t trial) kind() string {
 	return fmt.Sprintf("%s, %s entries", t.task, measure.Count(t.entries))
 }
 
-// guess is how long a trial takes, roughly, on a small machine.
+// guess returns roughly how long a trial takes on a small machine.
 func (t trial) guess(window time.Duration) time.Duration {
 	const (
 		perRate  = 5                     // windows, with the warm-up, for each number of callers
 		perEntry = 15 * time.Microsecond // filled, saved three times and loaded
 	)
-	if t.task == measure.Backup {
+	switch t.task {
+	case measure.Backup:
 		return time.Duration(t.entries) * perEntry
+	case measure.BesideComputing: // reads and writes
+		return 2*measure.ComputingWindows*perRate*window + time.Second
 	}
 	return perRate*window + time.Second/2
 }
 
-// trials plans a run: each repeat takes task after task, and each task all
-// systems in a new order. So a drift of the machine meets all of them alike.
+// trials plans a run: each repeat takes task after task, and each task takes all
+// systems in a new order. A drift of the machine meets all systems alike.
 func trials(s settings) []trial {
-	const seed = 5 // any; fixed, so that two runs go through the same order
+	const seed = 5 // any fixed number: two runs go through one order
 	random := rand.New(rand.NewPCG(seed, seed))
 	systems := s.systems()
 	var plan []trial
@@ -55,7 +58,7 @@ func trials(s settings) []trial {
 	return plan
 }
 
-// stages are the trials of one repeat, with the system left open.
+// stages returns the trials of one repeat, without the system.
 func stages(s settings) []trial {
 	var list []trial
 	for _, task := range allTasks {
@@ -73,7 +76,7 @@ func stages(s settings) []trial {
 	return list
 }
 
-// run measures a trial in a folder that goes away with it.
+// run measures a trial in a folder of its own, removed afterwards.
 func (t trial) run(ctx context.Context, s settings) ([]measure.Sample, error) {
 	dir, err := os.MkdirTemp(s.work, "genie-bench-*")
 	if err != nil {
@@ -96,9 +99,9 @@ func (t trial) run(ctx context.Context, s settings) ([]measure.Sample, error) {
 	return append(finding.Samples, loaded.Samples...), err
 }
 
-// cleanUp also waits for the disk: a system that does not sync its files would
-// otherwise leave that work to the next one's measurement.
+// cleanUp also waits for the disk. Otherwise a system that does not sync its files
+// would leave the work to the measurement of the next system.
 func cleanUp(dir string) {
-	_ = os.RemoveAll(dir) // what stays lies in the temporary folder
+	_ = os.RemoveAll(dir) // remains lie in the temporary folder
 	syncDisks()
 }

@@ -21,8 +21,8 @@ type group struct {
 }
 
 // bars draws the groups from top to bottom. The bars of the plotting library
-// start at zero, which a logarithmic axis does not have; these start at its left
-// end.
+// start at zero, which a logarithmic axis lacks; bars start at the left end of
+// the axis.
 type bars struct {
 	groups []group
 	unit   measure.Unit

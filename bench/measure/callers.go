@@ -6,35 +6,36 @@ import (
 	"time"
 )
 
-// An operation is one call of a store. The turn numbers the calls of a caller,
-// starting far from the other callers.
-type operation func(turn int)
+// An Operation is one call of a store. The callers are numbered from zero; each
+// numbers its calls from a start far from the starts of the other callers.
+type Operation func(caller, call int)
 
 // callers are goroutines that repeat an operation in a closed loop: each waits
-// for its answer before it asks again.
+// for the answer before the next call.
 type callers struct {
 	stop  atomic.Bool
 	wg    sync.WaitGroup
 	calls atomic.Int64 // written once by each caller, when it ends
 }
 
-// callerSpread keeps the turns of the callers apart. It is a prime, so that they
-// walk the same keys out of step.
+// callerSpread is the distance between the first calls of two callers. A prime
+// lets the callers walk the same keys out of step.
 const callerSpread = 7919
 
-func (c *callers) start(n int, op operation) {
+func (c *callers) start(n int, op Operation) {
 	for caller := range n {
-		c.wg.Go(func() { c.loop(caller*callerSpread, op) })
+		c.wg.Go(func() { c.loop(caller, op) })
 	}
 }
 
-func (c *callers) loop(turn int, op operation) {
-	first := turn
+func (c *callers) loop(caller int, op Operation) {
+	first := caller * callerSpread
+	call := first
 	for !c.stop.Load() {
-		op(turn)
-		turn++
+		op(caller, call)
+		call++
 	}
-	c.calls.Add(int64(turn - first))
+	c.calls.Add(int64(call - first))
 }
 
 // finish ends the loops and returns how many calls they completed.
@@ -44,15 +45,15 @@ func (c *callers) finish() int64 {
 	return c.calls.Load()
 }
 
-// rate measures n callers for a while, in operations per second. settle waits for
-// writes that were accepted but not yet applied; that time counts, or the longest
-// queue would win.
-func rate(n int, window time.Duration, op operation, settle func()) float64 {
+// Rate lets n callers repeat op for the window and returns their operations per
+// second. awaitWrites waits for accepted writes that are not yet applied; the
+// clock includes the wait, or the longest queue would win.
+func Rate(n int, window time.Duration, op Operation, awaitWrites func()) float64 {
 	begin := time.Now()
-	var crew callers
-	crew.start(n, op)
+	var running callers
+	running.start(n, op)
 	time.Sleep(window)
-	calls := crew.finish()
-	settle()
+	calls := running.finish()
+	awaitWrites()
 	return float64(calls) / time.Since(begin).Seconds()
 }

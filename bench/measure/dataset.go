@@ -1,5 +1,5 @@
-// Package measure is the work that every system is put through, and the
-// observation of it. One process measures one system.
+// Package measure puts a system through its work and observes it. One process
+// measures one system.
 package measure
 
 import (
@@ -8,7 +8,7 @@ import (
 	"iter"
 )
 
-// A Version tells the values of one fill from those of the next.
+// A Version is the number of a fill. Each fill has its own values.
 type Version uint64
 
 const (
@@ -16,13 +16,24 @@ const (
 	New
 )
 
-// Key is the i-th key: 16 bytes, in no order.
+// Key returns the i-th key: 16 bytes, in no order.
 func Key(i int) string {
 	var raw [8]byte
 	return hex.EncodeToString(put(raw[:], scramble(uint64(i))))
 }
 
-// Value is the value of the i-th key in a version: 40 to 60 bytes of text.
+// Keys returns the keys of the callers: all of them, or as many as fit well
+// beside a large store.
+func Keys(entries int) []string {
+	const most = 1 << 20
+	list := make([]string, min(entries, most))
+	for i := range list {
+		list[i] = Key(i)
+	}
+	return list
+}
+
+// Value returns the value of the i-th key in a version: 40 to 60 bytes of text.
 func Value(i int, version Version) string {
 	const shortest, longest = 40, 60
 	seed := scramble(uint64(i)<<8 + uint64(version) + 1<<63)
@@ -37,7 +48,7 @@ func Value(i int, version Version) string {
 	return string(text[:length])
 }
 
-// put writes x to the start of b and returns these bytes.
+// put writes x to the start of b and returns the bytes of x.
 func put(b []byte, x uint64) []byte {
 	binary.BigEndian.PutUint64(b, x)
 	return b[:8]
@@ -51,8 +62,8 @@ func scramble(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Pairs yields n freshly allocated entries, so that a store shares no memory
-// with the harness.
+// Pairs yields n freshly allocated entries: a store shares no memory with the
+// harness.
 func Pairs(n int, version Version) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for i := range n {

@@ -11,7 +11,8 @@ import (
 	"github.com/windevkay/forge/genie/bench/peer"
 )
 
-// Ballast is the file that fills the disk; with it gone there is room again.
+// Ballast returns the path of the file that fills the disk. Removing the file
+// makes room again.
 func Ballast(dir string) string { return filepath.Join(dir, "ballast") }
 
 // saveOnce leaves a good backup of the old version behind.
@@ -23,12 +24,13 @@ func saveOnce(b bench) (Finding, error) {
 	return Finding{}, store.Close()
 }
 
-// growth is how much larger the new version is: too large to fit where the old
-// one was, even for a system that gives up the old file first.
+// growth is the size of the new version in sizes of the old one. The new version
+// does not fit into the room of the old one, even for a system that removes the
+// old file first.
 const growth = 3
 
-// saveFull saves the old version, then the new one to a disk that has room for a
-// quarter of the old.
+// saveFull saves the old version, then the new version to a disk that has room
+// for a quarter of the old one.
 func saveFull(b bench) (Finding, error) {
 	return b.saveTwice(func() error {
 		_, size := LargestFile(b.home.Backup())
@@ -36,8 +38,8 @@ func saveFull(b bench) (Finding, error) {
 	})
 }
 
-// saveLimited stands in for it where no small disk can be had: no file may grow
-// beyond half the size of the backup.
+// saveLimited replaces saveFull where no small disk can be mounted: no file may
+// grow beyond half the size of the backup.
 func saveLimited(b bench) (Finding, error) {
 	return b.saveTwice(func() error {
 		_, size := LargestFile(b.home.Backup())
@@ -45,8 +47,8 @@ func saveLimited(b bench) (Finding, error) {
 	})
 }
 
-// saveTwice ends without Close: it would save again, and a process that finds
-// its disk full may well end by being killed.
+// saveTwice ends without Close, which would save again: in practice a process
+// that finds its disk full is often killed.
 func (b bench) saveTwice(fault func() error) (Finding, error) {
 	store, err := b.saveOld()
 	if err != nil {
@@ -63,11 +65,10 @@ func (b bench) saveTwice(fault func() error) (Finding, error) {
 }
 
 func (b bench) saveOld() (*peer.Store, error) {
-	store, err := b.system.Open(b.home)
+	store, err := b.open()
 	if err != nil {
 		return nil, err
 	}
-	store.Populate(Pairs(b.Entries, Old))
 	return store, store.Backup()
 }
 
@@ -76,7 +77,8 @@ func (b bench) withoutDir(err error) string {
 	return strings.ReplaceAll(err.Error(), b.Dir+string(filepath.Separator), "")
 }
 
-// LargestFile finds where most of a backup is, be it a file or a folder.
+// LargestFile returns the file with most of a backup, which is a file or a
+// folder.
 func LargestFile(root string) (path string, size int64) {
 	_ = filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -90,7 +92,7 @@ func LargestFile(root string) (path string, size int64) {
 	return path, size
 }
 
-// fillDisk writes ballast until nothing more fits and then gives back spare bytes.
+// fillDisk writes ballast until the disk is full and then frees spare bytes.
 func fillDisk(ballast string, spare int64) error {
 	file, err := os.Create(ballast)
 	if err != nil {
@@ -108,5 +110,50 @@ func fillDisk(ballast string, spare int64) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// Contents counts the entries that a store gives back after a fault.
+type Contents struct {
+	Old       int    `json:"old"`
+	New       int    `json:"new"`
+	Wrong     int    `json:"wrong"`
+	Missing   int    `json:"missing"`
+	LoadError string `json:"loadError,omitempty"`
+}
+
+// inspect loads the remains of a backup and compares every entry.
+func inspect(b bench) (Finding, error) {
+	store, err := b.system.Load(b.home)
+	contents := &Contents{}
+	if err != nil {
+		contents.LoadError = b.withoutDir(err)
+	}
+	if store == nil {
+		contents.Missing = b.Entries
+		return Finding{Contents: contents}, nil
+	}
+	for i := range b.Entries {
+		contents.count(i, store)
+	}
+	if contents.New > 0 { // the new version has more keys, and a whole one holds them all
+		for i := b.Entries; i < growth*b.Entries; i++ {
+			contents.count(i, store)
+		}
+	}
+	return Finding{Contents: contents}, nil
+}
+
+func (c *Contents) count(i int, store *peer.Store) {
+	value, found := store.Get(Key(i))
+	switch {
+	case !found:
+		c.Missing++
+	case value == Value(i, Old):
+		c.Old++
+	case value == Value(i, New):
+		c.New++
+	default:
+		c.Wrong++
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/windevkay/forge/genie/bench/peer"
 )
 
-// A Job is what one process measures: one system, one task.
+// A Job is the work of one process: one task on one system.
 type Job struct {
 	System  string        `json:"system"`
 	Task    Task          `json:"task"`
@@ -21,37 +21,22 @@ type Job struct {
 type Task string
 
 const (
-	Reads      Task = "reads"
-	Writes     Task = "writes"
-	Mixed      Task = "mixed"
-	Bulk       Task = "bulk"
-	Increments Task = "increments"
-	Backup     Task = "backup"
-	Load       Task = "load" // of what Backup left in the same folder
+	Reads           Task = "reads"
+	Writes          Task = "writes"
+	Mixed           Task = "mixed"
+	Bulk            Task = "bulk"
+	Increments      Task = "increments"
+	BesideComputing Task = "computing"
+	Backup          Task = "backup"
+	Load            Task = "load" // of the backup that Backup left in the same folder
 
-	// The tasks of a fault: one process saves twice with a fault in between,
-	// the next one looks at what is left.
+	// The tasks of a fault: the first process saves twice, with a fault in
+	// between; the second process looks at the remains.
 	SaveOnce    Task = "save once"
 	SaveFull    Task = "save, full disk"
 	SaveLimited Task = "save, limited file size"
 	Inspect     Task = "inspect"
 )
-
-// A Finding is the outcome of a Job.
-type Finding struct {
-	Samples  []Sample  `json:"samples,omitempty"`
-	Contents *Contents `json:"contents,omitempty"`
-	Note     string    `json:"note,omitempty"` // of a fault: what the save answered
-}
-
-func (f *Finding) add(samples ...Sample) { f.Samples = append(f.Samples, samples...) }
-
-// addMemory leaves the cell empty where memory cannot be observed.
-func (f *Finding) addMemory(s Sample) {
-	if memoryIsKnown {
-		f.add(s)
-	}
-}
 
 // Run carries out the job in this process.
 func Run(job Job) (Finding, error) {
@@ -66,23 +51,34 @@ func Run(job Job) (Finding, error) {
 	return task(bench{job, system, peer.Home{Dir: job.Dir, Entries: job.Entries}})
 }
 
-// A bench is a job with what it needs at hand.
+// A bench is a job with its system and its folder.
 type bench struct {
 	Job
 	system peer.System
 	home   peer.Home
 }
 
+// open returns a store that holds the old version of the entries.
+func (b bench) open() (*peer.Store, error) {
+	store, err := b.system.Open(b.home)
+	if err != nil {
+		return nil, err
+	}
+	store.Populate(Pairs(b.Entries, Old))
+	return store, nil
+}
+
 var tasks = map[Task]func(bench) (Finding, error){
-	Reads:       throughput(ReadTable, readOp, singleCallers),
-	Writes:      throughput(WriteTable, writeOp, singleCallers),
-	Mixed:       throughput(MixedTable, mixedOp, singleCallers),
-	Bulk:        throughput(BulkTable, bulkOp, fewCallers),
-	Increments:  throughput(IncrementTable, incrementOp, singleCallers),
-	Backup:      backup,
-	Load:        load,
-	SaveOnce:    saveOnce,
-	SaveFull:    saveFull,
-	SaveLimited: saveLimited,
-	Inspect:     inspect,
+	Reads:           throughput(ReadTable, oneEntry(ReadOp), singleCallers),
+	Writes:          throughput(WriteTable, oneEntry(WriteOp), singleCallers),
+	Mixed:           throughput(MixedTable, oneEntry(mixedOp), singleCallers),
+	Bulk:            throughput(BulkTable, bulkOp, fewCallers),
+	Increments:      throughput(IncrementTable, oneEntry(IncrementOp), singleCallers),
+	BesideComputing: besideComputing,
+	Backup:          backup,
+	Load:            load,
+	SaveOnce:        saveOnce,
+	SaveFull:        saveFull,
+	SaveLimited:     saveLimited,
+	Inspect:         inspect,
 }

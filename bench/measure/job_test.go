@@ -20,7 +20,7 @@ func run(t *testing.T, job measure.Job) measure.Finding {
 }
 
 func TestEveryRateIsMeasured(t *testing.T) {
-	tasks := []measure.Task{measure.Reads, measure.Writes, measure.Mixed, measure.Bulk, measure.Increments}
+	tasks := []measure.Task{measure.Reads, measure.Writes, measure.Mixed, measure.Bulk, measure.Increments, measure.BesideComputing}
 	for _, task := range tasks {
 		t.Run(string(task), func(t *testing.T) {
 			samples := run(t, measure.Job{Task: task, Dir: t.TempDir()}).Samples

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// latencies counts durations in buckets a sixteenth of a power of two wide, so
-// that recording costs the same at any rate and never allocates.
+// latencies counts durations in buckets a sixteenth of a power of two wide.
+// Recording costs the same at any rate and never allocates.
 type latencies struct {
 	counts [64 * steps]uint64
 	total  uint64
@@ -32,8 +32,8 @@ func (l *latencies) merge(other *latencies) {
 	l.max = max(l.max, other.max)
 }
 
-// quantile is the upper edge of the bucket in which the share q of all durations
-// is reached, at most 1/16 too high and never above the maximum.
+// quantile returns the upper edge of the bucket that completes the share q of all
+// durations: at most 1/16 too high and never above the maximum.
 func (l *latencies) quantile(q float64) time.Duration {
 	rank := uint64(q * float64(l.total))
 	var seen uint64

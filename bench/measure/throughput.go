@@ -2,62 +2,98 @@ package measure
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/windevkay/forge/genie/bench/peer"
 )
 
 // The tables of rates.
 const (
-	ReadTable      = "single reads per second"
-	WriteTable     = "single writes per second"
-	MixedTable     = "95 % reads and 5 % writes, per second"
-	BulkTable      = "bulk reads of 1 000 entries, entries per second"
-	IncrementTable = "atomic increments per second"
+	ReadTable           = "single reads per second"
+	WriteTable          = "single writes per second"
+	MixedTable          = "95 % reads and 5 % writes, per second"
+	BulkTable           = "bulk reads of 1 000 entries, entries per second"
+	IncrementTable      = "atomic increments per second"
+	ReadComputingTable  = "single reads per second beside computing goroutines"
+	WriteComputingTable = "single writes per second beside computing goroutines"
 )
+
+// RateTables lists the tables of rates in the order of the tasks.
+func RateTables() []string {
+	return []string{
+		ReadTable, WriteTable, MixedTable, BulkTable, IncrementTable,
+		ReadComputingTable, WriteComputingTable,
+	}
+}
 
 var (
 	singleCallers = []int{1, 8, 64, 512}
-	fewCallers    = []int{1, 8, 64} // with a bulk read each; 512 would say no more
+	fewCallers    = []int{1, 8, 64} // for bulk reads, where 512 would say no more
 )
 
 const bulkSize = 1000
 
-// A workload is an operation on a populated store, or nil where the store has
-// no such operation, and how many entries one call handles.
-type workload func(store *peer.Store, keys []string) (op operation, entriesPerCall int)
+// A workload returns an operation on a populated store and the number of entries
+// in one call. The operation is nil if the store has none of the kind.
+type workload func(store *peer.Store, keys []string) (op Operation, entriesPerCall int)
+
+func oneEntry(op func(*peer.Store, []string) Operation) workload {
+	return func(store *peer.Store, keys []string) (Operation, int) { return op(store, keys), 1 }
+}
 
 // throughput measures a workload with each number of callers in turn.
 func throughput(table string, work workload, callers []int) func(bench) (Finding, error) {
 	return func(b bench) (Finding, error) {
-		store, err := b.system.Open(b.home)
+		store, err := b.open()
 		if err != nil {
 			return Finding{}, err
 		}
-		store.Populate(Pairs(b.Entries, Old))
-		op, perCall := work(store, keys(b.Entries))
-		if op == nil {
-			return Finding{}, store.Close()
-		}
-		return Finding{Samples: b.rates(table, store, op, perCall, callers)}, store.Close()
+		return Finding{Samples: b.rates(table, store, work, callers)}, store.Close()
 	}
 }
 
-func (b bench) rates(table string, store *peer.Store, op operation, perCall int, callers []int) []Sample {
+// besideComputing measures single reads and writes while two goroutines per
+// processor compute. Each rate takes twice the usual window: the scheduler hands
+// out shares of 10 ms and more here, and a rate over few shares is mostly chance.
+func besideComputing(b bench) (Finding, error) {
+	const perProcessor = 2
+	store, err := b.open()
+	if err != nil {
+		return Finding{}, err
+	}
+	b.Window *= ComputingWindows
+	computing := Compute(perProcessor * runtime.GOMAXPROCS(0))
+	defer computing.Stop()
+	samples := b.rates(ReadComputingTable, store, oneEntry(ReadOp), singleCallers)
+	samples = append(samples, b.rates(WriteComputingTable, store, oneEntry(WriteOp), singleCallers)...)
+	computing.Stop()
+	return Finding{Samples: samples}, store.Close()
+}
+
+// ComputingWindows is the length of a rate beside computing goroutines, in
+// windows.
+const ComputingWindows = 2
+
+func (b bench) rates(table string, store *peer.Store, work workload, callers []int) []Sample {
+	op, perCall := work(store, Keys(b.Entries))
+	if op == nil {
+		return nil
+	}
 	var samples []Sample
 	for _, n := range callers {
 		const warmUp = 5 // as a fraction of the window
-		rate(n, b.Window/warmUp, op, store.AwaitWrites)
+		Rate(n, b.Window/warmUp, op, store.AwaitWrites)
 		samples = append(samples, Sample{
 			Table:  table,
 			Column: ForCallers(n),
 			Unit:   PerSecond,
-			Value:  rate(n, b.Window, op, store.AwaitWrites) * float64(perCall),
+			Value:  Rate(n, b.Window, op, store.AwaitWrites) * float64(perCall),
 		})
 	}
 	return samples
 }
 
-// ForCallers is the column of a rate measured with n callers.
+// ForCallers returns the column of a rate with n callers.
 func ForCallers(n int) string {
 	if n == 1 {
 		return "1 caller"
@@ -65,69 +101,55 @@ func ForCallers(n int) string {
 	return fmt.Sprintf("%d callers", n)
 }
 
-// keys returns those the callers use: all, or as many as fit well beside a large
-// store.
-func keys(entries int) []string {
-	const most = 1 << 20
-	list := make([]string, min(entries, most))
-	for i := range list {
-		list[i] = Key(i)
+// ReadOp reads one key per call.
+func ReadOp(store *peer.Store, keys []string) Operation {
+	return func(_, call int) { store.Get(keys[call%len(keys)]) }
+}
+
+// WriteOp writes one key per call, with a value that differs from the values of
+// the calls around it.
+func WriteOp(store *peer.Store, keys []string) Operation {
+	values := make([]string, 1024)
+	for i := range values {
+		values[i] = Value(i, New)
 	}
-	return list
+	return func(_, call int) { store.Set(keys[call%len(keys)], values[call%len(values)]) }
 }
 
-// values returns enough values that neighbouring writes differ.
-func values() []string {
-	list := make([]string, 1024)
-	for i := range list {
-		list[i] = Value(i, New)
-	}
-	return list
-}
-
-func readOp(store *peer.Store, keys []string) (operation, int) {
-	return func(turn int) { store.Get(keys[turn%len(keys)]) }, 1
-}
-
-func writeOp(store *peer.Store, keys []string) (operation, int) {
-	values := values()
-	return func(turn int) { store.Set(keys[turn%len(keys)], values[turn%len(values)]) }, 1
-}
-
-func mixedOp(store *peer.Store, keys []string) (operation, int) {
+func mixedOp(store *peer.Store, keys []string) Operation {
 	const oneWriteIn = 20
-	read, _ := readOp(store, keys)
-	write, _ := writeOp(store, keys)
-	return func(turn int) {
-		if turn%oneWriteIn == 0 {
-			write(turn)
+	read, write := ReadOp(store, keys), WriteOp(store, keys)
+	return func(caller, call int) {
+		if call%oneWriteIn == 0 {
+			write(caller, call)
 			return
 		}
-		read(turn)
-	}, 1
+		read(caller, call)
+	}
 }
 
-// bulkOp reads a run of keys, which lie scattered in every store, and takes the
-// values out as a user would.
-func bulkOp(store *peer.Store, keys []string) (operation, int) {
+// bulkOp reads a run of keys per call and takes the values out as a user would.
+// The keys of a run lie scattered in every store.
+func bulkOp(store *peer.Store, keys []string) (Operation, int) {
 	if store.ReadMany == nil {
 		return nil, 0
 	}
 	size := min(bulkSize, len(keys))
-	return func(turn int) {
-		from := turn * size % (len(keys) - size + 1)
+	return func(_, call int) {
+		from := call * size % (len(keys) - size + 1)
 		store.ReadMany(keys[from:from+size], make([]string, size))
 	}, size
 }
 
-// incrementOp counts on few enough keys that callers meet.
-func incrementOp(store *peer.Store, _ []string) (operation, int) {
+// IncrementOp adds one to a counter per call. The counters are so few that
+// callers meet.
+func IncrementOp(store *peer.Store, _ []string) Operation {
 	if store.Increment == nil {
-		return nil, 0
+		return nil
 	}
 	counters := make([]string, 1024)
 	for i := range counters {
 		counters[i] = fmt.Sprintf("counter-%08d", i)
 	}
-	return func(turn int) { store.Increment(counters[turn%len(counters)]) }, 1
+	return func(_, call int) { store.Increment(counters[call%len(counters)]) }
 }

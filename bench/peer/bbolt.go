@@ -8,13 +8,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// boltSynced is bbolt as it comes: each commit is on disk before it returns.
+// boltSynced is bbolt with its defaults: each commit is on disk before it
+// returns.
 func boltSynced() System {
 	return boltSystem("bbolt", "each commit synced; the copy is not", &bbolt.Options{})
 }
 
-// boltUnsynced trades that away, to compare with stores that are in memory
-// between two backups.
+// boltUnsynced does not sync commits, to compare with stores whose writes are in
+// memory until the next backup.
 func boltUnsynced() System {
 	return boltSystem("bbolt, NoSync", "copy written in place, not synced", &bbolt.Options{NoSync: true})
 }

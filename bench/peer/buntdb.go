@@ -8,8 +8,8 @@ import (
 	"github.com/tidwall/buntdb"
 )
 
-// buntMemory keeps nothing on disk by itself; its Save goes to a file that is
-// replaced as the hand-written backups replace theirs.
+// buntMemory keeps nothing on disk by itself. Save goes to a temporary file that
+// replaces the backup, as in the hand-written backups.
 func buntMemory() System {
 	return System{
 		Name:     "buntdb, in memory",
@@ -21,8 +21,8 @@ func buntMemory() System {
 	}
 }
 
-// buntLog appends every write to its file, synced once a second, so the file is
-// always a backup; the operation measured as one is Shrink, its rewrite.
+// buntLog appends every write to a file, synced once a second. The file is a
+// backup at all times. The measured operation is Shrink, which rewrites it.
 func buntLog() System {
 	return System{
 		Name:     "buntdb, append-only file",
@@ -65,8 +65,8 @@ func openBuntLog(home Home) (*Store, error) {
 	return bunt{db}.store(db.Shrink), disableAutoShrink(db)
 }
 
-// disableAutoShrink keeps the database from shrinking on its own account: that
-// would make the measured Shrink fail, since only one may run.
+// disableAutoShrink keeps the database from shrinking by itself. Only one Shrink
+// may run, and the measured one would fail.
 func disableAutoShrink(db *buntdb.DB) error {
 	var config buntdb.Config
 	if err := db.ReadConfig(&config); err != nil {

@@ -1,12 +1,12 @@
 package peer
 
-// Reference is the system that every ratio is taken against.
+// Reference is the system in the denominator of every ratio.
 const Reference = "Genie"
 
-// Systems lists everything that is measured, Genie first.
+// Systems lists the measured systems, Genie first.
 func Systems() []System {
 	return []System{
-		genieSystem(),
+		Genie(),
 		lockedMap(),
 		clonedMap(),
 		syncMap(),
@@ -19,7 +19,7 @@ func Systems() []System {
 		buntLog(),
 		boltUnsynced(),
 		boltSynced(),
-		channelActor(),
+		ChannelActor(),
 		protoActor(),
 	}
 }

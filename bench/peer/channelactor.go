@@ -2,10 +2,10 @@ package peer
 
 import "maps"
 
-// channelActor is the actor a Go user writes in an afternoon: a goroutine owns
-// the map and runs what it receives. Its backup clones the map in that goroutine
-// and encodes the clone outside.
-func channelActor() System {
+// ChannelActor is the actor a Go user writes in an afternoon: a goroutine owns the
+// map and runs the closures it receives. The goroutine clones the map for a
+// backup, and the caller encodes the clone.
+func ChannelActor() System {
 	return System{
 		Name:     "channel actor, cloned",
 		Bulk:     Instant,
@@ -23,7 +23,8 @@ type owner struct {
 	entries map[string]string // touched by run alone
 }
 
-// A message with a reply channel asks; one without tells.
+// A message is the work of a caller, with the channel for the reply or, if the
+// caller does not wait, nil.
 type message struct {
 	work  func(entries map[string]string) reply
 	reply chan reply
@@ -46,7 +47,7 @@ func openChannelActor(home Home) (*Store, error) {
 		Len:       o.size,
 		ReadMany:  o.readMany,
 		Increment: o.increment,
-		Settle:    func() { o.size() },
+		Drain:     func() { o.size() },
 		Backup:    func() error { return streamTo(home.Backup(), maps.All(o.clone())) },
 		Close:     func() error { close(o.mailbox); return nil },
 	}, nil
@@ -69,7 +70,7 @@ func (o *owner) tell(work func(map[string]string)) {
 }
 
 func (o *owner) ask(work func(map[string]string) reply) reply {
-	answer := make(chan reply, 1)
+	answer := make(chan reply, 1) // the owner never waits for a caller
 	o.mailbox <- message{work, answer}
 	return <-answer
 }

@@ -2,8 +2,8 @@ package peer
 
 import "github.com/VictoriaMetrics/fastcache"
 
-// fastCache is a ring of bytes: an overwrite appends, and the oldest bytes go
-// when the ring is full, so it gets room for several versions of each entry.
+// fastCache is a ring of bytes: an overwrite appends, and a full ring drops its
+// oldest bytes. So the ring gets room for several versions of each entry.
 func fastCache() System {
 	return System{
 		Name:     "fastcache",

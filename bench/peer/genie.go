@@ -2,7 +2,8 @@ package peer
 
 import "github.com/windevkay/forge/genie"
 
-func genieSystem() System {
+// Genie is this library.
+func Genie() System {
 	return System{
 		Name:     Reference,
 		Bulk:     Instant,
@@ -15,7 +16,7 @@ func genieSystem() System {
 
 type actorStore struct{ store *genie.Store }
 
-// openGenie serves for a load as well: a new store reads its backup file.
+// openGenie serves Load as well: a new store reads its backup file.
 func openGenie(home Home) (*Store, error) {
 	store, err := genie.NewStore(genie.WithPath(home.Backup()))
 	if err != nil {
@@ -29,7 +30,7 @@ func openGenie(home Home) (*Store, error) {
 		Len:       store.Len,
 		ReadMany:  a.readMany,
 		Increment: a.increment,
-		Settle:    func() { store.Len() },
+		Drain:     func() { store.Len() },
 		Backup:    store.Backup,
 		Close:     store.Close,
 	}, nil

@@ -60,8 +60,8 @@ func (e *expiring) get(key string) (string, bool) {
 	return "", false
 }
 
-// increment counts with a number: that is the atomic change this cache offers,
-// and it has none for strings.
+// increment counts with a number: go-cache has atomic changes of numbers and none
+// of strings.
 func (e *expiring) increment(key string) {
 	for {
 		if _, err := e.cache.IncrementInt64(key, 1); err == nil {

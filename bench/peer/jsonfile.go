@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 )
 
-// The stores below that have no backup of their own get one written by hand:
-// what a careful user would write, and the same for all of them.
+// handWritten describes the backup of the stores without one of their own, written
+// by hand as by a careful user.
 const handWritten = "file synced, folder not"
 
-// marshalTo replaces path by the entries as one JSON object, encoded in memory.
+// marshalTo encodes the entries in memory, as one JSON object, and replaces path.
 func marshalTo(path string, entries map[string]string) error {
 	return replaceFile(path, func(w io.Writer) error {
 		text, err := json.Marshal(entries)
@@ -27,7 +27,7 @@ func marshalTo(path string, entries map[string]string) error {
 	})
 }
 
-// streamTo replaces path by the entries as one JSON object, encoded one by one.
+// streamTo encodes entry after entry, into one JSON object, and replaces path.
 func streamTo(path string, entries iter.Seq2[string, string]) error {
 	return replaceFile(path, func(w io.Writer) error {
 		buffered := bufio.NewWriterSize(w, 64<<10)
@@ -38,14 +38,14 @@ func streamTo(path string, entries iter.Seq2[string, string]) error {
 	})
 }
 
-// encodeObject relies on JSON allowing the newline that Encode leaves behind
-// each string: the Encoder reuses its buffer, json.Marshal allocates.
+// encodeObject uses an Encoder because json.Marshal allocates for every string.
+// The newline that Encode appends is white space in JSON.
 func encodeObject(w *bufio.Writer, entries iter.Seq2[string, string]) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	separator := byte('{')
 	for key, value := range entries {
-		w.WriteByte(separator) // bufio keeps the first error and Flush returns it
+		w.WriteByte(separator) // bufio keeps the first error, and Flush returns the error
 		if err := encoder.Encode(key); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func replaceFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // after the rename there is nothing left to remove
+	defer os.Remove(temp.Name()) // fails after the rename, which has moved the file
 	if err := writeAndClose(temp, write); err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
@@ -85,7 +85,7 @@ func writeAndClose(f *os.File, write func(io.Writer) error) error {
 	return f.Close()
 }
 
-// readJSON loads what marshalTo or streamTo wrote.
+// readJSON loads a file of marshalTo or streamTo.
 func readJSON(path string) (map[string]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -98,7 +98,7 @@ func readJSON(path string) (map[string]string, error) {
 	return entries, nil
 }
 
-// loadJSON opens a store and fills it from its JSON backup.
+// loadJSON opens a store and fills it from a JSON backup.
 func loadJSON(open func(Home) (*Store, error)) func(Home) (*Store, error) {
 	return func(home Home) (*Store, error) {
 		entries, err := readJSON(home.Backup())

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// lockedMap is the classic that is written by hand: a map, a lock, and a backup
-// that holds the lock from json.Marshal to the rename.
+// lockedMap is the hand-written classic: a map, a lock, and a backup that holds
+// the lock from json.Marshal to the rename.
 func lockedMap() System {
 	return System{
 		Name:     "map+RWMutex",
@@ -18,7 +18,7 @@ func lockedMap() System {
 	}
 }
 
-// clonedMap is its careful sister: the lock is held for maps.Clone alone.
+// clonedMap is the careful variant: a backup holds the lock for maps.Clone alone.
 func clonedMap() System {
 	return System{
 		Name:     "map+RWMutex, cloned",

@@ -2,8 +2,8 @@ package peer
 
 import "github.com/maypok86/otter/v2"
 
-// otterCache has no size limit: with one it would drop entries, and hold up
-// writers while it saves.
+// otterCache has no size limit. A limit would make otter drop entries, and hold
+// up writers during a save.
 func otterCache() System {
 	return System{
 		Name:     "otter",

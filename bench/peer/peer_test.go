@@ -49,21 +49,28 @@ func want(t *testing.T, store *peer.Store, key, value string, found bool) {
 }
 
 func TestBasics(t *testing.T) {
-	eachSystem(t, func(t *testing.T, store *peer.Store) {
-		want(t, store, "absent", "", false)
-		want(t, store, measure.Key(7), measure.Value(7, measure.Old), true)
-		store.Set(measure.Key(7), "changed")
-		store.Set("one more", "")
-		store.Delete(measure.Key(8))
-		store.Delete("absent")
-		store.AwaitWrites()
-		want(t, store, measure.Key(7), "changed", true)
-		want(t, store, "one more", "", true)
-		want(t, store, measure.Key(8), "", false)
-		if got := store.Len(); got != entries {
-			t.Errorf("Len() = %d, want %d", got, entries)
-		}
-	})
+	eachSystem(t, wantBasics)
+}
+
+func TestTypedActor(t *testing.T) {
+	t.Run("basics", func(t *testing.T) { wantBasics(t, open(t, peer.TypedActor(), home(t))) })
+	t.Run("increments", func(t *testing.T) { wantAtomicIncrements(t, open(t, peer.TypedActor(), home(t))) })
+}
+
+func wantBasics(t *testing.T, store *peer.Store) {
+	want(t, store, "absent", "", false)
+	want(t, store, measure.Key(7), measure.Value(7, measure.Old), true)
+	store.Set(measure.Key(7), "changed")
+	store.Set("one more", "")
+	store.Delete(measure.Key(8))
+	store.Delete("absent")
+	store.AwaitWrites()
+	want(t, store, measure.Key(7), "changed", true)
+	want(t, store, "one more", "", true)
+	want(t, store, measure.Key(8), "", false)
+	if got := store.Len(); got != entries {
+		t.Errorf("Len() = %d, want %d", got, entries)
+	}
 }
 
 func TestReadMany(t *testing.T) {
@@ -80,26 +87,31 @@ func TestReadMany(t *testing.T) {
 }
 
 func TestIncrementIsAtomic(t *testing.T) {
-	const callers, each = 8, 25
 	eachSystem(t, func(t *testing.T, store *peer.Store) {
 		if store.Increment == nil {
 			t.Skip("has no atomic change")
 		}
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() {
-				for range each {
-					store.Increment("counter")
-				}
-			})
-		}
-		wg.Wait()
-		want(t, store, "counter", fmt.Sprint(callers*each), true)
+		wantAtomicIncrements(t, store)
 	})
 }
 
-// TestBackup loads through a folder of its own, since a store may keep the one
-// it was opened in to itself.
+func wantAtomicIncrements(t *testing.T, store *peer.Store) {
+	t.Helper()
+	const callers, each = 8, 25
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				store.Increment("counter")
+			}
+		})
+	}
+	wg.Wait()
+	want(t, store, "counter", fmt.Sprint(callers*each), true)
+}
+
+// TestBackup loads in a second folder: a store may lock the folder in which it
+// was opened.
 func TestBackup(t *testing.T) {
 	for _, system := range peer.Systems() {
 		t.Run(system.Name, func(t *testing.T) {

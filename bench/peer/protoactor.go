@@ -9,7 +9,8 @@ import (
 )
 
 // protoActor is the store on an actor runtime: Set is Send, Get is a
-// RequestFuture. Its backup clones the map in the actor and encodes outside.
+// RequestFuture. The actor clones the map for a backup, and the caller encodes
+// the clone.
 func protoActor() System {
 	return System{
 		Name:     "protoactor, cloned",
@@ -21,8 +22,8 @@ func protoActor() System {
 	}
 }
 
-// patience is longer than any backup measured here, so that a stalled actor
-// shows as a slow answer and not as an error.
+// patience is longer than any measured backup: a stalled actor shows as a slow
+// answer, not as an error.
 const patience = 5 * time.Minute
 
 type (
@@ -79,7 +80,7 @@ func openProtoActor(home Home) (*Store, error) {
 	root := actor.NewActorSystem(silent).Root
 	create := func() actor.Actor { return &proto{make(map[string]string)} }
 	// The default mailbox has no bound: writers that do not wait fill it until
-	// the memory is gone, and every Get queues behind what they sent.
+	// the memory is gone, and every Get queues behind their writes.
 	bounded := actor.WithMailbox(actor.Bounded(mailboxSize))
 	c := protoClient{root, root.Spawn(actor.PropsFromProducer(create, bounded))}
 	return c.store(home), nil
@@ -93,7 +94,7 @@ func (c protoClient) store(home Home) *Store {
 		Len:       c.size,
 		ReadMany:  func(keys, values []string) { c.ask(&protoReadMany{keys, values}) },
 		Increment: func(key string) { c.ask(&protoIncrement{key}) },
-		Settle:    func() { c.size() },
+		Drain:     func() { c.size() },
 		Backup:    func() error { return streamTo(home.Backup(), maps.All(c.clone())) },
 		Close:     func() error { return c.root.StopFuture(c.pid).Wait() },
 	}

@@ -63,13 +63,3 @@ func (m *standardMap) all() iter.Seq2[string, string] {
 		})
 	}
 }
-
-// readEach is the bulk read of a system that has none: one Get after another,
-// with no promise that they see the same state.
-func readEach(get func(string) (string, bool)) func(keys, values []string) {
-	return func(keys, values []string) {
-		for i, key := range keys {
-			values[i], _ = get(key)
-		}
-	}
-}

@@ -6,19 +6,19 @@ import (
 	"github.com/windevkay/forge/genie/bench/measure"
 )
 
-// A Fault is what one system made of a full disk or a damaged file.
+// A Fault is the outcome of a full disk or a damaged file in one system.
 type Fault struct {
 	Kind   string `json:"kind"`
 	System string `json:"system"`
-	// Save is what the backup call answered, where the fault struck during one.
+	// Save is the answer of the backup, if the fault struck during one.
 	Save string `json:"save,omitempty"`
-	// Found is what the next process could load.
+	// Found counts the entries that the next process loaded.
 	Found *measure.Contents `json:"found,omitempty"`
-	// Crash is how the loading process ended, if it did not end well.
+	// Crash is the reason why the loading process failed, or empty.
 	Crash string `json:"crash,omitempty"`
 }
 
-// Verdict says in a few words what a user is left with.
+// Verdict sums up the outcome for a user in a few words.
 func (f Fault) Verdict() string {
 	if f.Found == nil {
 		return "load ends the process: " + f.Crash

@@ -10,7 +10,7 @@ import (
 	"github.com/windevkay/forge/genie/bench/measure"
 )
 
-// Figure writes a value for people: three digits and a fitting prefix.
+// Figure returns a value for people: three digits and a fitting prefix.
 func Figure(value float64, unit measure.Unit) string {
 	switch unit {
 	case measure.Seconds:
@@ -23,7 +23,7 @@ func Figure(value float64, unit measure.Unit) string {
 	return scaled(value, 1000, "", "k", "M", "G")
 }
 
-// Round writes a value that is a round number, as on an axis.
+// Round returns a value that is a round number, as on an axis.
 func Round(value float64, unit measure.Unit) string {
 	return zeros.ReplaceAllString(Figure(value, unit), "")
 }

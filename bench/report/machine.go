@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Machine is where the figures come from, without its name.
+// Machine describes the computer of a run, without a name.
 type Machine struct {
 	CPU        string `json:"cpu"`
 	Cores      int    `json:"cores"`
@@ -18,21 +18,21 @@ type Machine struct {
 	FileSystem string `json:"fileSystem"` // of the folder that backups went to
 }
 
-// Build is what was compiled.
+// Build describes the measured program.
 type Build struct {
 	Go      string   `json:"go"`
 	Target  string   `json:"target"`
-	Modules []Module `json:"modules"` // the measured ones
+	Modules []Module `json:"modules"` // of the measured systems
 }
 
-// A Module is a dependency at its version.
+// A Module is a dependency and its version.
 type Module struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`
 }
 
-// DescribeBuild reads the build information of this binary. A replaced module
-// is the one in this repository, which has no version yet.
+// DescribeBuild reads the build information of this binary. The one replaced
+// module is Genie, from this repository, without a version.
 func DescribeBuild(measured []string) Build {
 	build := Build{Go: runtime.Version(), Target: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// DescribeMachine looks at the machine and at the file system dir lies on.
+// DescribeMachine describes the machine and the file system of dir.
 func DescribeMachine(dir string) Machine {
 	return Machine{
 		CPU:        field("/proc/cpuinfo", "model name", ":"),

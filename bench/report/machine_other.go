@@ -4,7 +4,7 @@ package report
 
 import "runtime"
 
-// DescribeMachine knows little about other systems.
+// DescribeMachine knows little about systems without Linux.
 func DescribeMachine(string) Machine {
 	return Machine{
 		Cores:    runtime.NumCPU(),

@@ -12,19 +12,20 @@ import (
 	"github.com/windevkay/forge/genie/bench/peer"
 )
 
-// WriteMarkdown leaves the results at path as tables.
+// WriteMarkdown writes the results to path as tables.
 func (r *Results) WriteMarkdown(path string) error {
 	var page page
 	page.preface(r)
 	for _, table := range r.tables() {
 		page.table(r, table)
 	}
+	page.notMeasured(r)
 	page.faults(r)
 	page.failures(r)
 	return os.WriteFile(path, page.Bytes(), 0o644)
 }
 
-// tables lists the tables in the order they were first filled.
+// tables lists the tables in the order of their first figures.
 func (r *Results) tables() []string {
 	return distinct(r.Rows, func(row Row) string { return row.Table })
 }
@@ -44,7 +45,7 @@ func distinct[T any](items []T, name func(T) string) []string {
 	return names
 }
 
-// Unit of a column.
+// Unit returns the unit of a column.
 func (r *Results) Unit(table, column string) measure.Unit {
 	for _, row := range r.Rows {
 		if row.Table == table && row.Column == column {
@@ -54,8 +55,8 @@ func (r *Results) Unit(table, column string) measure.Unit {
 	return ""
 }
 
-// Ranking is the systems of a column, the best first, then those without a
-// figure there.
+// Ranking returns the systems of a column: the best first, the systems without a
+// figure last.
 func (r *Results) Ranking(table, column string) []string {
 	names := distinct(r.Systems, func(s System) string { return s.Name })
 	better := 1.0
@@ -87,8 +88,8 @@ func (p *page) head(cells ...string) {
 	p.line("|%s", strings.Repeat("---|", len(cells)))
 }
 
-// figureHead starts a table whose first column is text and whose others are
-// figures.
+// figureHead starts a table with text in the first column and figures in the
+// rest.
 func (p *page) figureHead(cells ...string) {
 	p.line("")
 	p.row(cells...)
@@ -97,18 +98,34 @@ func (p *page) figureHead(cells ...string) {
 
 func (p *page) preface(r *Results) {
 	p.line("# Results\n")
-	p.line("Written by `go run .` in bench; [its README](../README.md) says what is measured and how.\n")
+	p.line("Written by the program in bench; [its README](../README.md) explains the measurements.\n")
 	p.line("- Date: %s", r.Date.Format("2006-01-02"))
 	p.line("- Machine: %s, %d cores (GOMAXPROCS %d), %s", r.Machine.CPU, r.Machine.Cores, r.Machine.MaxProcs, r.Machine.Memory)
 	p.line("- System: %s, %s, backups on %s", r.Machine.System, r.Machine.Kernel, r.Machine.FileSystem)
 	p.line("- Go: %s %s", r.Build.Go, r.Build.Target)
+	p.line("- Command: %s", r.command())
+	p.line("- Runs: %s", r.runs())
 	p.line("- Settings: %s", r.Settings)
 	p.line("\nA cell is the median over the repeats, with the lowest and the highest in brackets.")
 	p.line("An arrow tells which way is better, ↑ up or ↓ down.")
 	p.line("A ratio is the system's figure divided by Genie's in the same repeat.")
-	p.line("A dash means that the system has no such operation, or that it failed (see the end).")
+	p.line("A dash means that the system lacks the operation, or that the measurement failed (see the end).")
 	p.systems(r)
 	p.modules(r)
+}
+
+func (r *Results) command() string {
+	if r.Command == "" {
+		return "not recorded"
+	}
+	return "`" + r.Command + "`"
+}
+
+func (r *Results) runs() string {
+	if r.Runs == 0 {
+		return "not recorded"
+	}
+	return fmt.Sprint(r.Runs)
 }
 
 func (p *page) systems(r *Results) {
@@ -127,7 +144,7 @@ func (p *page) modules(r *Results) {
 }
 
 func (p *page) table(r *Results, table string) {
-	p.line("\n## %s", strings.ToUpper(table[:1])+table[1:])
+	p.line("\n## %s", capitalized(table))
 	columns := r.columns(table)
 	p.grid(r, table, columns, heading(r, table, columns), r.figureCell)
 	p.grid(r, table, columns, append([]string{"ratio to Genie"}, columns...), r.ratioCell)
@@ -144,6 +161,18 @@ func heading(r *Results, table string, columns []string) []string {
 	}
 	return cells
 }
+
+// notMeasured names the tables of rates that the run left out, or did not have
+// yet when an older program wrote the results.
+func (p *page) notMeasured(r *Results) {
+	for _, table := range measure.RateTables() {
+		if !slices.Contains(r.tables(), table) {
+			p.line("\n## %s\n\nNot measured.", capitalized(table))
+		}
+	}
+}
+
+func capitalized(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 type cell func(system, table, column string) string
 
@@ -175,7 +204,7 @@ func (r *Results) ratioCell(system, table, column string) string {
 	return s.text(digits)
 }
 
-// text is short where there is no spread, as after a single repeat.
+// text leaves the range out if all values are equal, as after a single repeat.
 func (s Summary) text(figure func(float64) string) string {
 	if s.Min == s.Max {
 		return figure(s.Median)
@@ -186,7 +215,7 @@ func (s Summary) text(figure func(float64) string) string {
 func (p *page) faults(r *Results) {
 	for _, kind := range distinct(r.Faults, func(f Fault) string { return f.Kind }) {
 		p.line("\n## Fault: %s", kind)
-		p.head("system", "the save answers", "the next process finds")
+		p.head("system", "answer of the save", "the next process finds")
 		for _, f := range r.Faults {
 			if f.Kind == kind {
 				p.row(emphasize(f.System), orDash(f.Save), f.Verdict())

@@ -1,5 +1,5 @@
-// Package report keeps what was measured: as JSON for the charts and later
-// questions, as Markdown for people.
+// Package report keeps the figures of a run, as JSON for the charts and as
+// Markdown for people.
 package report
 
 import (
@@ -11,11 +11,13 @@ import (
 	"github.com/windevkay/forge/genie/bench/measure"
 )
 
-// Results is everything one run of the harness found out.
+// Results holds everything the harness found out.
 type Results struct {
 	Date     time.Time `json:"date"`
 	Machine  Machine   `json:"machine"`
 	Build    Build     `json:"build"`
+	Command  string    `json:"command,omitempty"` // the command line, or empty in older files
+	Runs     int       `json:"runs,omitempty"`    // the repeats with figures, or 0 in older files
 	Settings string    `json:"settings"`
 	Sizes    []int     `json:"sizes"` // of the stores that were backed up
 	Systems  []System  `json:"systems"`
@@ -24,7 +26,7 @@ type Results struct {
 	Failures []Failure `json:"failures"`
 }
 
-// A System is what the readers of a table must know about a contestant.
+// A System describes a contestant to the readers of a table.
 type System struct {
 	Name     string `json:"name"`
 	Bulk     string `json:"bulk"`
@@ -41,8 +43,8 @@ type Row struct {
 	Values []Observation `json:"values"`
 }
 
-// An Observation remembers its repeat: ratios are taken within one repeat, where
-// both systems met the same state of the machine.
+// An Observation knows its repeat. A ratio compares two systems within one repeat,
+// in which both met one state of the machine.
 type Observation struct {
 	Repeat int     `json:"repeat"`
 	Value  float64 `json:"value"`
@@ -56,11 +58,12 @@ type Failure struct {
 	Reason string `json:"reason"`
 }
 
-// Add files the samples of one system in one repeat.
+// Add adds the samples of one system in one repeat, counted from zero.
 func (r *Results) Add(system string, repeat int, samples []measure.Sample) {
 	for _, s := range samples {
 		row := r.row(system, s)
 		row.Values = append(row.Values, Observation{repeat, s.Value})
+		r.Runs = max(r.Runs, repeat+1)
 	}
 }
 
@@ -81,7 +84,7 @@ func (r *Results) find(system, table, column string) *Row {
 	return nil
 }
 
-// Read loads the results that Write left at path.
+// Read loads the results that Write wrote to path.
 func Read(path string) (*Results, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -94,7 +97,7 @@ func Read(path string) (*Results, error) {
 	return &r, nil
 }
 
-// Write leaves the results at path.
+// Write writes the results to path.
 func (r *Results) Write(path string) error {
 	text, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {

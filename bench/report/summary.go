@@ -7,8 +7,9 @@ type Summary struct {
 	Median, Min, Max float64
 }
 
-// summarize needs at least one value.
-func summarize(values []float64) Summary {
+// Summarize returns the median of the values and their range. It needs at least
+// one value.
+func Summarize(values []float64) Summary {
 	sorted := slices.Sorted(slices.Values(values))
 	middle, last := len(sorted)/2, len(sorted)-1
 	median := sorted[middle]
@@ -18,7 +19,7 @@ func summarize(values []float64) Summary {
 	return Summary{median, sorted[0], sorted[last]}
 }
 
-// Summary of a system in a column, and whether there is one.
+// Summary returns the summary of a system in a column, if the column has one.
 func (r *Results) Summary(system, table, column string) (Summary, bool) {
 	row := r.find(system, table, column)
 	if row == nil {
@@ -28,10 +29,11 @@ func (r *Results) Summary(system, table, column string) (Summary, bool) {
 	for i, o := range row.Values {
 		values[i] = o.Value
 	}
-	return summarize(values), true
+	return Summarize(values), true
 }
 
-// Ratio of a system to a reference, taken repeat by repeat.
+// Ratio returns the summary of the ratios of a system to a reference, taken repeat
+// by repeat.
 func (r *Results) Ratio(system, reference, table, column string) (Summary, bool) {
 	row, base := r.find(system, table, column), r.find(reference, table, column)
 	if row == nil || base == nil {
@@ -41,10 +43,10 @@ func (r *Results) Ratio(system, reference, table, column string) (Summary, bool)
 	if len(ratios) == 0 {
 		return Summary{}, false
 	}
-	return summarize(ratios), true
+	return Summarize(ratios), true
 }
 
-// pair divides the values of the repeats that both sides have.
+// pair divides the values of the repeats with values on both sides.
 func pair(values, bases []Observation) []float64 {
 	base := make(map[int]float64, len(bases))
 	for _, o := range bases {

@@ -16,8 +16,8 @@ func TestSummarize(t *testing.T) {
 		{[]float64{9, 1, 2}, Summary{2, 1, 9}},
 		{[]float64{4, 1, 3, 2}, Summary{2.5, 1, 4}},
 	} {
-		if got := summarize(c.values); got != c.want {
-			t.Errorf("summarize(%v) = %v, want %v", c.values, got, c.want)
+		if got := Summarize(c.values); got != c.want {
+			t.Errorf("Summarize(%v) = %v, want %v", c.values, got, c.want)
 		}
 	}
 }

@@ -4,21 +4,24 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 )
 
 const memoryIsKnown = true
 
-// residentMemory counts all pages in memory, of the heap and of mapped files.
+// residentMemory returns the size of all pages in memory, of the heap and of
+// mapped files.
 func residentMemory() float64 { return processStatus("VmRSS") }
 
-// peakMemory is the most that was resident since resetPeak.
+// peakMemory returns the highest resident memory since resetPeak.
 func peakMemory() float64 { return processStatus("VmHWM") }
 
 func resetPeak() {
 	const peakOnly = "5"
-	// Where this is not allowed the peak counts from the start of the process,
-	// an upper bound.
+	// Without the permission the peak counts from the start of the process, an
+	// upper bound.
 	_ = os.WriteFile("/proc/self/clear_refs", []byte(peakOnly), 0)
 }
 
@@ -36,4 +39,16 @@ func processStatus(field string) float64 {
 		}
 	}
 	return 0
+}
+
+// limitFileSize makes a write beyond size fail with EFBIG. The signal that comes
+// with the error would end the process.
+func limitFileSize(size int64) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = uint64(size)
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
 }

@@ -2,9 +2,8 @@ package main
 
 import "syscall"
 
-// switches counts how often the kernel has taken the processor from this thread,
-// or the thread has given it up.
-func switches() int64 {
+// contextSwitches counts how often this thread has lost or given up a processor.
+func contextSwitches() int64 {
 	const thisThread = 1 // RUSAGE_THREAD, which package syscall lacks
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(thisThread, &usage); err != nil {
