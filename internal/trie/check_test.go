@@ -144,29 +144,29 @@ func (in *inspector) entries(l *leaf, depth uint8, at place) error {
 	}
 	for i, e := range l.entries {
 		if i >= int(l.count) {
-			if e != (entry{}) {
-				return fmt.Errorf("entry %d beyond the last: %q", i, e.key)
+			if e != (Entry{}) {
+				return fmt.Errorf("entry %d beyond the last: %q", i, e.Key)
 			}
 			continue
 		}
 		in.found.entries++
-		hash := in.hash(e.key)
+		hash := in.hash(e.Key)
 		common := rootShift - at.shift + uint(depth)
 		if (hash^at.prefix)>>(64-common) != 0 {
-			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.key, hash, common, at.prefix)
+			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.Key, hash, common, at.prefix)
 		}
 		if l.tags[i] != uint8(hash) {
-			return fmt.Errorf("%q: tag %#x, hash %#x", e.key, l.tags[i], hash)
+			return fmt.Errorf("%q: tag %#x, hash %#x", e.Key, l.tags[i], hash)
 		}
 		if l.paths[i] != uint16(hash>>pathShift) {
-			return fmt.Errorf("%q: path %#x, hash %#x", e.key, l.paths[i], hash)
+			return fmt.Errorf("%q: path %#x, hash %#x", e.Key, l.paths[i], hash)
 		}
-		if in.keys[e.key] {
-			return fmt.Errorf("%q: there twice", e.key)
+		if in.keys[e.Key] {
+			return fmt.Errorf("%q: there twice", e.Key)
 		}
-		in.keys[e.key] = true
-		if value, ok := in.root.get(hash, e.key); !ok || value != e.value {
-			return fmt.Errorf("%q: not found", e.key)
+		in.keys[e.Key] = true
+		if value, ok := in.root.get(hash, e.Key); !ok || value != e.Value {
+			return fmt.Errorf("%q: not found", e.Key)
 		}
 	}
 	return nil
@@ -245,14 +245,14 @@ func TestInspectionNotices(t *testing.T) {
 		{"a leaf deeper than can be", "a leaf of depth", func(m *Map) { leafOf(m, "key 1").depth = 5 }},
 		{"an entry left behind", "beyond the last", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.entries[leafSize-1] = entry{"left", "behind"}
+			l.entries[leafSize-1] = Entry{"left", "behind"}
 		}},
 		{"a wrong tag", "tag", func(m *Map) { leafOf(m, "key 1").tags[0]++ }},
 		{"a wrong path", "path", func(m *Map) { leafOf(m, "key 1").paths[0]++ }},
-		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].key = elsewhere(m, "key 1") }},
+		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].Key = elsewhere(m, "key 1") }},
 		{"a key twice", "", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.add(m.hash(l.entries[0].key), l.entries[0])
+			l.add(m.hash(l.entries[0].Key), l.entries[0])
 		}},
 		{"a leaf of the future", "epoch", func(m *Map) { leafOf(m, "key 1").epoch = m.epoch + 1 }},
 		{"a branch of the future", "epoch", func(m *Map) { m.root.slots[3].branch.epoch = m.epoch + 1 }},
@@ -283,7 +283,7 @@ func TestInspectionNotices(t *testing.T) {
 // makeRoom deletes from l, if it is nearly full, but keeps its first entry.
 func makeRoom(m *Map, l *leaf) {
 	for l.count > leafSize-2 {
-		m.Delete(l.entries[1].key)
+		m.Delete(l.entries[1].Key)
 	}
 }
 
@@ -300,7 +300,7 @@ func elsewhere(m *Map, key string) string {
 // The comparison itself: it notices every kind of write to a frozen node.
 func TestFreezeNotices(t *testing.T) {
 	for name, write := range map[string]func(l *leaf, b *branch){
-		"a value":  func(l *leaf, b *branch) { l.entries[0].value = "new" },
+		"a value":  func(l *leaf, b *branch) { l.entries[0].Value = "new" },
 		"a count":  func(l *leaf, b *branch) { l.count-- },
 		"a tag":    func(l *leaf, b *branch) { l.tags[0]++ },
 		"a chain":  func(l *leaf, b *branch) { l.next = &leaf{} },

@@ -5,10 +5,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
-	"unsafe"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -161,52 +159,6 @@ func reach(m *Map, views []*View) map[any]bool {
 	return found
 }
 
-// A value that was deleted or replaced is garbage with the last view of it, and
-// at once where there is no view.
-func TestOldValuesAreGarbage(t *testing.T) {
-	for name, remove := range map[string]func(m *Map, key string){
-		"deleted":  func(m *Map, key string) { m.Delete(key) },
-		"replaced": func(m *Map, key string) { m.Set(key, "small") },
-	} {
-		for _, full := range []int{0, 5, leafSize - 1, 1_000} {
-			t.Run(fmt.Sprintf("%s among %d", name, full), func(t *testing.T) {
-				m := filled(full)
-				value := setLarge(m, "large")
-				kept := m.View()
-				remove(m, "large")
-				runtime.GC()
-				require.NotNil(t, value.Value(), "the view has it still")
-				requireLarge(t, kept, "large")
-				runtime.GC()
-				require.Nil(t, value.Value())
-
-				value = setLarge(m, "large")
-				remove(m, "large")
-				runtime.GC()
-				require.Nil(t, value.Value())
-				runtime.KeepAlive(m)
-			})
-		}
-	}
-}
-
-// setLarge gives key a value of 1 MiB and returns what tells whether it is
-// still in memory.
-//
-//go:noinline
-func setLarge(m *Map, key string) weak.Pointer[byte] {
-	large := []byte(strings.Repeat("x", 1<<20))
-	value := string(large)
-	m.Set(key, value)
-	return weakOf(value)
-}
-
-func requireLarge(t *testing.T, v View, key string) {
-	value, ok := v.Get(key)
-	require.True(t, ok)
-	require.Len(t, value, 1<<20)
-}
-
 // Any number of goroutines read views, each view by several, while the owner
 // writes. The race detector watches.
 func TestViewsAreReadWhileTheMapChanges(t *testing.T) {
@@ -253,5 +205,3 @@ func requireRound(t *testing.T, v View, keys int, want string) {
 		}
 	}
 }
-
-func weakOf(s string) weak.Pointer[byte] { return weak.Make(unsafe.StringData(s)) }
