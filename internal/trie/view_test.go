@@ -42,8 +42,7 @@ func TestAllStopsWhenToldInsideAChain(t *testing.T) {
 	}
 }
 
-// Loops over views, one inside the other, with writes and more views in their
-// bodies.
+// A loop over a view may contain writes, more views and loops over them.
 func TestViewsNest(t *testing.T) {
 	m := filled(300)
 	outer := m.View()
@@ -78,12 +77,12 @@ func TestViewsOutliveTheirMap(t *testing.T) {
 	root := weak.Make(m)
 	m = nil
 	runtime.GC()
-	require.Nil(t, root.Value(), "the view does not need the Map")
+	require.Nil(t, root.Value(), "the view does not keep the Map alive")
 	requireSame(t, model, view)
 }
 
-// The nodes that only a view can reach are garbage once it is dropped, in
-// whatever order; all others stay.
+// The nodes that only one view can reach are garbage once the view is dropped, in
+// any order of dropping. All other nodes stay.
 func TestDroppedViewsAreGarbage(t *testing.T) {
 	for range 5 {
 		m := filled(3_000)
@@ -113,7 +112,7 @@ func TestDroppedViewsAreGarbage(t *testing.T) {
 	}
 }
 
-// nodes knows the nodes of several tries without keeping them alive.
+// nodes has weak pointers to the nodes of several tries.
 type nodes struct {
 	branches map[weak.Pointer[branch]]bool
 	leaves   map[weak.Pointer[leaf]]bool
@@ -142,7 +141,7 @@ func (n *nodes) alive() (count int) {
 	return count
 }
 
-// reach returns the nodes that can be reached from m and the views left.
+// reach returns the nodes that m and the remaining views lead to.
 func reach(m *Map, views []*View) map[any]bool {
 	found := map[any]bool{}
 	add := func(root *branch) {
@@ -159,8 +158,8 @@ func reach(m *Map, views []*View) map[any]bool {
 	return found
 }
 
-// Any number of goroutines read views, each view by several, while the owner
-// writes. The race detector watches.
+// Several goroutines read each view while the owner writes. The race detector
+// watches.
 func TestViewsAreReadWhileTheMapChanges(t *testing.T) {
 	const keys, rounds, readers = 2_000, 30, 4
 	m := filled(keys)
@@ -186,7 +185,7 @@ func TestViewsAreReadWhileTheMapChanges(t *testing.T) {
 	check(t, m)
 }
 
-// requireRound requires that v is of one moment: all keys, with one value.
+// requireRound requires that v is of one moment: all keys have the same value.
 func requireRound(t *testing.T, v View, keys int, want string) {
 	seen := 0
 	for _, value := range v.All {
