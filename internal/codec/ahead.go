@@ -2,44 +2,53 @@ package codec
 
 import "io"
 
-// A member of the object, and how many bytes came before it.
-type member struct {
-	key, value string
-	offset     int64
+// A place is a position in the text.
+type place struct {
+	offset int64 // the number of bytes before the place
+	line   int   // from 1
 }
 
-// A batch is members in their order.
+// A member of the object, and the place of its name.
+type member struct {
+	key, value string
+	at         place
+}
+
+// A batch is a number of members in the order of the text.
 type batch struct {
 	keys, values []string
-	offsets      []int64
+	places       []place
 }
 
 func newBatch() batch {
-	return batch{make([]string, 0, batchSize), make([]string, 0, batchSize), make([]int64, 0, batchSize)}
+	return batch{make([]string, 0, batchSize), make([]string, 0, batchSize), make([]place, 0, batchSize)}
 }
 
 func (b *batch) add(m member) {
 	b.keys = append(b.keys, m.key)
 	b.values = append(b.values, m.value)
-	b.offsets = append(b.offsets, m.offset)
+	b.places = append(b.places, m.at)
 }
 
-func (b batch) emptied() batch { return batch{b.keys[:0], b.values[:0], b.offsets[:0]} }
+func (b batch) emptied() batch { return batch{b.keys[:0], b.values[:0], b.places[:0]} }
 
-// membersAhead is a goroutine that decodes while its caller does something with
-// what was decoded before.
+// membersAhead decodes on a goroutine of its own, while the caller uses the
+// members decoded before.
 //
-// A fixed number of batches go round, from free to filled and back. Both channels
-// have room for all, so that only a receive ever waits: the goroutine for a
-// batch to fill, the caller for a filled one.
+// A fixed number of batches go round, from free to filled and back. Each channel
+// has room for all batches, so only receives wait: the goroutine waits for a
+// batch to fill, the caller for a filled batch.
 type membersAhead struct {
 	free, filled chan batch
-	err          error // how decoding ended; written before filled is closed
+	err          error // the result of decoding, written before filled is closed
 }
 
 const (
-	batches   = 3    // one at either end and one between
-	batchSize = 1024 // 40 KiB; waking each other after 256 members takes a third longer
+	batches = 3 // one at either end and one between
+
+	// 48 KiB. With 256 members the goroutines wake each other more often, and a
+	// load takes a third longer (go test -bench Decode ./internal/codec).
+	batchSize = 1024
 )
 
 func readAhead(r io.Reader) *membersAhead {
@@ -65,7 +74,7 @@ func (a *membersAhead) decode(d *decoder) {
 	a.filled <- b
 }
 
-// end has the goroutine end, wherever it is, and returns when it has.
+// end ends the goroutine, however far it has decoded, and returns afterwards.
 func (a *membersAhead) end() {
 	close(a.free)
 	for range a.filled {

@@ -17,11 +17,11 @@ import (
 	"github.com/windevkay/forge/genie/internal/trie"
 )
 
-// The sizes are numbers of entries; each takes about 64 bytes of the file.
+// sizes are numbers of entries of about 64 bytes in the file.
 var sizes = []int{1_000, 100_000, 1_000_000}
 
-// kinds of values of equal length: nothing to escape, one escape each, and text
-// of which most is beyond ASCII.
+// kinds of values of equal length: without escapes, with escapes, and with mostly
+// characters beyond ASCII.
 var kinds = []struct{ name, value string }{
 	{"plain", "the quick brown fox jumps over 13 dogs"},
 	{"escapes", "the \"quick\" brown fox\njumps over 13 dog"},
@@ -73,7 +73,7 @@ func benchmarkDecode(b *testing.B, n int, value string) {
 	})
 }
 
-// members yields n entries in an order that is not that of their keys.
+// members yields n entries in no order of keys.
 func members(n int, value string) func(yield func(key, value string) bool) {
 	return func(yield func(key, value string) bool) {
 		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
@@ -84,8 +84,8 @@ func members(n int, value string) func(yield func(key, value string) bool) {
 	}
 }
 
-// compare runs ours and theirs in turns, so that whatever else the machine does
-// hits both, and reports the medians of their times and of the ratios.
+// compare runs ours and theirs in turns, so that other work of the machine slows
+// both, and reports the medians of the times and of the ratios.
 func compare(b *testing.B, n int, ours, theirs func()) {
 	var mine, others, ratios []float64
 	for b.Loop() {
@@ -101,7 +101,7 @@ func compare(b *testing.B, n int, ours, theirs func()) {
 }
 
 func timed(f func()) (nanoseconds float64) {
-	runtime.GC() // what the other one left is not f's to collect
+	runtime.GC() // or f would pay for the garbage of the call before
 	start := time.Now()
 	f()
 	return float64(time.Since(start))

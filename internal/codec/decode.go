@@ -3,89 +3,76 @@ package codec
 import (
 	"bufio"
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A SyntaxError says where text departs from the format.
-type SyntaxError struct {
-	Offset int64 // bytes before the place
-	Err    error
-}
-
-func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: %v", e.Offset, e.Err) }
-func (e *SyntaxError) Unwrap() error { return e.Err }
-
-var (
-	errNotObject = errors.New("not a JSON object")
-	errNotName   = errors.New("not a name in quotes")
-	errNoColon   = errors.New("no colon after a name")
-	errNotString = errors.New("not a string")
-	errNoComma   = errors.New("neither a comma nor a closing brace after a value")
-	errDuplicate = errors.New("duplicate name")
-	errTrailing  = errors.New("text after the object")
-)
-
-// Decode reads one object from r and passes its members to add, many at a time
-// and in their order; add returns how many it has taken, up to a name that was
-// there before. It is strict: no duplicates, no values but strings, valid UTF-8,
-// nothing but white space after the object. What r holds beyond that is a
-// *SyntaxError; what r's Read returns, other than io.EOF, comes back as it is.
+// Decode reads one object from r and passes its members to add, many at a time,
+// in the order of the text. add returns the number of members before the first
+// duplicate name. Decode is strict: no duplicate names, no values but strings,
+// valid UTF-8, only white space after the object. Any other text gives a
+// *SyntaxError. Decode returns an error of r's Read, except io.EOF, unchanged.
 //
-// Another goroutine reads r, ahead of add, and has ended when Decode returns.
-// The slices are add's until it returns.
+// Another goroutine reads r, ahead of add; when Decode returns, it has ended. add
+// may use the slices until it returns.
 //
-// An object of strings is a small part of JSON: reading it here takes two thirds
-// of the time of a decoder for all of it. What is inside the quotes is for
-// jsontext to judge, except where it is plain.
+// Decode has its own parser: an object of strings is a small part of JSON, and a
+// parser for all of JSON is slower (go test -bench Decode ./internal/codec
+// compares encoding/json). Strings that are not plain are left to jsontext.
 func Decode(r io.Reader, add func(keys, values []string) (added int)) error {
 	ahead := readAhead(r)
 	defer ahead.end()
 	for b := range ahead.filled {
 		if added := add(b.keys, b.values); added < len(b.keys) {
-			return &SyntaxError{b.offsets[added], errDuplicate}
+			return duplicate(b.keys[added], b.places[added])
 		}
 		ahead.free <- b.emptied()
 	}
 	return ahead.err
 }
 
+// A decoder parses one object.
 type decoder struct {
 	text   *bufio.Reader
-	offset int64 // how much of text has been read
+	offset int64 // the number of bytes read
+	line   int   // of the last byte read; only white space has line feeds
 
-	// For strings that are not plain: as they are in the text, with their
-	// quotes, and as they are meant.
+	// For error messages: whether the name of the current member has been read,
+	// and the name.
+	hasKey bool
+	key    string
+
+	// Buffers for a string that is not plain: as in the text, in its quotes, and
+	// without escapes.
 	quoted, unquoted []byte
 }
 
 func newDecoder(r io.Reader) *decoder {
-	return &decoder{text: bufio.NewReaderSize(r, chunk)}
+	return &decoder{text: bufio.NewReaderSize(r, chunk), line: 1}
 }
 
-// object reads the object and what may follow it. It calls yield for each member
-// and ends, without an error, where yield returns false.
+// object reads the object and any text after it. object calls yield for each
+// member, and returns nil as soon as yield returns false.
 func (d *decoder) object(yield func(member) bool) error {
 	err := d.members(yield)
 	if err == io.EOF {
-		return &SyntaxError{d.offset, io.ErrUnexpectedEOF}
+		return d.errorAt(d.offset, io.ErrUnexpectedEOF)
 	}
 	return err
 }
 
 func (d *decoder) members(yield func(member) bool) error {
-	if err := d.expect('{', errNotObject); err != nil {
+	if err := d.expect('{', (*decoder).notObject); err != nil {
 		return err
 	}
-	c, err := d.next()
-	if err != nil {
+	switch c, err := d.next(); {
+	case err != nil:
 		return err
-	}
-	if c == '}' {
+	case c == '}':
 		return d.end()
+	case c == 0: // the brace may have been UTF-16
+		return d.notObject(c)
 	}
 	d.unread()
 	for {
@@ -93,72 +80,75 @@ func (d *decoder) members(yield func(member) bool) error {
 		if err != nil || !yield(m) {
 			return err
 		}
-		c, err := d.next()
-		switch {
+		switch c, err := d.next(); {
 		case err != nil:
 			return err
 		case c == '}':
 			return d.end()
 		case c != ',':
-			return d.wrong(errNoComma)
+			return d.noComma(c)
 		}
 	}
 }
 
 func (d *decoder) member() (m member, err error) {
-	if err := d.expect('"', errNotName); err != nil {
+	d.hasKey, d.key = false, ""
+	if err := d.expect('"', (*decoder).notName); err != nil {
 		return m, err
 	}
-	m.offset = d.offset - 1
+	m.at = place{d.offset - 1, d.line}
 	if m.key, err = d.string(); err != nil {
 		return m, err
 	}
-	if err := d.expect(':', errNoColon); err != nil {
+	d.hasKey, d.key = true, m.key
+	if err := d.expect(':', (*decoder).noColon); err != nil {
 		return m, err
 	}
-	if err := d.expect('"', errNotString); err != nil {
+	if err := d.expect('"', (*decoder).notString); err != nil {
 		return m, err
 	}
 	m.value, err = d.string()
 	return m, err
 }
 
-// end makes sure that nothing follows.
+// end requires that only white space follows.
 func (d *decoder) end() error {
-	switch _, err := d.next(); err {
+	d.hasKey, d.key = false, ""
+	switch c, err := d.next(); err {
 	case io.EOF:
 		return nil
 	case nil:
-		return d.wrong(errTrailing)
+		return d.trailing(c)
 	default:
 		return err
 	}
 }
 
-// expect reads c, which may come after white space. If there is something else,
-// that is err.
-func (d *decoder) expect(c byte, err error) error {
-	switch found, failed := d.next(); {
-	case failed != nil:
-		return failed
+// expect reads c, after any white space. For any other byte, expect returns the
+// error that otherwise makes of it.
+func (d *decoder) expect(c byte, otherwise func(d *decoder, found byte) error) error {
+	switch found, err := d.next(); {
+	case err != nil:
+		return err
 	case found != c:
-		return d.wrong(err)
+		return otherwise(d, found)
 	}
 	return nil
 }
-
-// wrong is err with the place of the last byte read.
-func (d *decoder) wrong(err error) error { return &SyntaxError{d.offset - 1, err} }
 
 // next reads the next byte that is not white space.
 func (d *decoder) next() (byte, error) {
 	for {
 		c, err := d.text.ReadByte()
 		if err != nil {
-			return 0, err
+			return c, err
 		}
 		d.offset++
-		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+		switch c {
+		case '\n':
+			d.line++
+		case ' ', '\t', '\r':
+		default:
 			return c, nil
 		}
 	}
@@ -170,7 +160,9 @@ func (d *decoder) unread() {
 	d.offset--
 }
 
-// string reads the rest of a string whose opening quote has been read.
+// string reads the rest of a string, after the opening quote. With an error, the
+// result has no meaning. unusual reads any string; the shorter way for plain
+// strings saves time alone (go test -bench Decode ./internal/codec).
 func (d *decoder) string() (string, error) {
 	text, err := d.text.ReadSlice('"')
 	if err != nil || !isPlain(text[:len(text)-1]) {
@@ -180,8 +172,8 @@ func (d *decoder) string() (string, error) {
 	return string(text[:len(text)-1]), nil
 }
 
-// unusual is string where the first ReadSlice for it has found text, which is
-// not plain or not the whole, or where it has failed.
+// unusual continues string, after a ReadSlice that returned text and err, if text
+// is not plain or not yet the whole string, or if ReadSlice failed.
 func (d *decoder) unusual(text []byte, err error) (string, error) {
 	start := d.offset - 1
 	d.quoted = append(d.quoted[:0], '"')
@@ -196,24 +188,14 @@ func (d *decoder) unusual(text []byte, err error) (string, error) {
 	}
 	d.unquoted, err = jsontext.AppendUnquote(d.unquoted[:0], d.quoted)
 	if err != nil {
-		return "", fault(d.quoted, start)
+		return "", d.badString(start, err)
 	}
 	return unescape(string(d.unquoted)), nil
 }
 
-// isClosed reports whether the quote that text ends with closes the string, as
-// it does unless a backslash before it makes it a part.
+// isClosed reports whether the last quote of text ends the string. After an odd
+// number of backslashes, the quote is part of the string.
 func isClosed(text []byte) bool {
 	before := text[:len(text)-1]
-	backslashes := len(before) - len(bytes.TrimRight(before, `\`))
-	return backslashes%2 == 0
-}
-
-// fault returns what is wrong with quoted, a string that starts at start.
-func fault(quoted []byte, start int64) error {
-	_, err := jsontext.NewDecoder(bytes.NewReader(quoted)).ReadValue()
-	if inside, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return &SyntaxError{start + inside.ByteOffset, inside.Err}
-	}
-	return &SyntaxError{start, err}
+	return len(bytes.TrimRight(before, `\`))%2 == len(before)%2
 }

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -73,7 +75,7 @@ func TestDecodeAcceptsAllThatIsInTheFormat(t *testing.T) {
 	}
 }
 
-// refused are texts that are not in the format, with the place of the mistake.
+// refused are texts outside the format, with the place of the mistake.
 var refused = []struct {
 	name, text string
 	offset     int
@@ -81,32 +83,81 @@ var refused = []struct {
 }{
 	{"nothing", "", 0, "unexpected EOF"},
 	{"white space only", " \n ", 3, "unexpected EOF"},
-	{"byte order mark", "\ufeff{}", 0, "not a JSON object"},
-	{"null", "null", 0, "not a JSON object"},
-	{"a number", "12", 0, "not a JSON object"},
-	{"a string", `"a"`, 0, "not a JSON object"},
-	{"an array", `["a"]`, 0, "not a JSON object"},
-	{"a comment", "/**/{}", 0, "not a JSON object"},
 	{"an old text page", "\f{}", 0, "not a JSON object"},
-	{"zeros", "\x00\x00\x00", 0, "not a JSON object"},
-	{"arrays, deep", strings.Repeat("[", 100_000), 0, "not a JSON object"},
+	{"a word", "hello", 0, "not a JSON object"},
+	{"almost a word of JSON", "nul", 0, "not a JSON object"},
+	{"zeros", "\x00\x00\x00\x00\x00", 0, "not a JSON object"},
+	{"zeros after a brace", "{\x00\x00\x00\x00", 1, "not a JSON object"},
+	{"zeros after a member", "{\"a\":\"b\",\x00\"", 9, "not a name"},
+	{"arrays, deep", strings.Repeat("[", 100_000), 0, "a list, not a JSON object"},
 
-	{"a value that is null", `{"a":null}`, 5, "not a string"},
-	{"a value that is a number", `{"a": 1}`, 6, "not a string"},
-	{"a value that is a Boolean", `{"a":true}`, 5, "not a string"},
-	{"a value that is an object", `{"a":{}}`, 5, "not a string"},
-	{"a value that is an array", `{"a":["b"]}`, 5, "not a string"},
+	{"null", "null", 0, "null, not a JSON object"},
+	{"true", "true", 0, "true, not a JSON object"},
+	{"false", "false", 0, "false, not a JSON object"},
+	{"the number 0", "0", 0, "a number, not a JSON object"},
+	{"the number 9", "9", 0, "a number, not a JSON object"},
+	{"a negative number", "-1", 0, "a number, not a JSON object"},
+	{"below the digits", "/1", 0, "not a JSON object"},
+	{"above the digits", ":1", 0, "not a JSON object"},
+	{"a string", `"a"`, 0, "a string, not a JSON object"},
+	{"an array", `["a"]`, 0, "a list, not a JSON object"},
+
+	{"byte order mark", "\ufeff{}", 0, "a byte order mark"},
+	{"byte order mark only", "\ufeff", 0, "a byte order mark"},
+	{"byte order mark after white space", "\r\n\ufeff{}", 2, "a byte order mark"},
+	{"another character of three bytes", "\uff00{}", 0, "not a JSON object"},
+	{"UTF-16, little-endian, marked", utf16Text(binary.LittleEndian, "\ufeff{}"), 0, "UTF-16"},
+	{"UTF-16, little-endian, marked, empty", "\xff\xfe", 0, "UTF-16"},
+	{"UTF-16, little-endian, marked, a newline", utf16Text(binary.LittleEndian, "\ufeff\n{}"), 0, "UTF-16"},
+	{"UTF-16, little-endian", utf16Text(binary.LittleEndian, `{"a":"b"}`), 1, "UTF-16"},
+	{"UTF-16, little-endian, no members", utf16Text(binary.LittleEndian, "{}"), 1, "UTF-16"},
+	{"UTF-16, little-endian, a tab", utf16Text(binary.LittleEndian, "{\t}"), 1, "UTF-16"},
+	{"UTF-16, little-endian, a newline", utf16Text(binary.LittleEndian, "\n{\n}"), 1, "UTF-16"},
+	{"UTF-16, big-endian, marked", utf16Text(binary.BigEndian, "\ufeff{}"), 0, "UTF-16"},
+	{"UTF-16, big-endian", utf16Text(binary.BigEndian, "{}"), 0, "UTF-16"},
+	{"UTF-16, big-endian, spaces", utf16Text(binary.BigEndian, "  {}"), 0, "UTF-16"},
+	{"UTF-16, big-endian, a line feed", utf16Text(binary.BigEndian, "\r\n{}"), 0, "UTF-16"},
+	{"UTF-32, little-endian, marked", utf32Text(binary.LittleEndian, "\ufeff{}"), 0, "UTF-32"},
+	{"UTF-32, little-endian", utf32Text(binary.LittleEndian, "{}"), 1, "UTF-32"},
+	{"UTF-32, little-endian, a newline", utf32Text(binary.LittleEndian, "\n{}"), 1, "UTF-32"},
+	{"UTF-32, big-endian, marked", utf32Text(binary.BigEndian, "\ufeff{}"), 0, "UTF-32"},
+	{"UTF-32, big-endian", utf32Text(binary.BigEndian, "{}"), 0, "UTF-32"},
+	{"two zeros and a brace", "\x00\x00{}", 0, "not a JSON object"},
+	{"a zero and a letter", "\x00a{}", 0, "not a JSON object"},
+
+	{"a comment before", "/**/{}", 0, "a comment"},
+	{"a comment before, of a line", "// a\n{}", 0, "a comment"},
+	{"a comment before, as in a shell", "# a\n{}", 0, "a comment"},
+	{"a comment after the brace", "{\n// a\n}", 2, "a comment"},
+	{"a comment after a name", `{"a" /* */ : "b"}`, 5, "a comment"},
+	{"a comment before a value", "{\"a\":\n# a\n\"b\"}", 6, "a comment"},
+	{"a comment after a value", "{\"a\": \"b\" // a\n}", 10, "a comment"},
+	{"a comment after a comma", "{\"a\": \"b\", // a\n}", 11, "a comment"},
+	{"a comment after it", "{}\n\n// a", 4, "a comment"},
+	{"a slash", "/ {}", 0, "not a JSON object"},
+	{"a slash at the end", "{}/", 2, "text after the object"},
+	{"an asterisk", "*/{}", 0, "not a JSON object"},
+
+	{"a value that is null", `{"a":null}`, 5, "null, not a string"},
+	{"a value that is almost null", `{"a":nul}`, 5, "not a string in double quotes"},
+	{"a value that is a number", `{"a": 1}`, 6, "a number, not a string"},
+	{"a value that is true", `{"a":true}`, 5, "true, not a string"},
+	{"a value that is false", `{"a":false}`, 5, "false, not a string"},
+	{"a value that is an object", `{"a":{}}`, 5, "an object, not a string"},
+	{"a value that is an array", `{"a":["b"]}`, 5, "a list, not a string"},
+	{"a value in other quotes", `{"a":'b'}`, 5, "not a string in double quotes"},
 	{"a value that is deep", `{"a":` + strings.Repeat("[", 100_000), 5, "not a string"},
 	{"a value that is deep, objects", `{"a":` + strings.Repeat(`{"a":`, 100_000), 5, "not a string"},
 	{"the second value", `{"a":"b","c":1}`, 13, "not a string"},
-	{"no value", `{"a":}`, 5, "not a string"},
+	{"no value", `{"a":}`, 5, "the value of \"a\" is missing"},
+	{"no value, but a comma", "{\n\"a\":,}", 6, "the value of \"a\" is missing"},
 	{"two values", `{"a":"b":"c"}`, 8, "neither a comma nor a closing brace"},
 
 	{"a name without quotes", `{a:"b"}`, 1, "not a name"},
 	{"a name in other quotes", `{'a':"b"}`, 1, "not a name"},
 	{"a name that is a number", `{1:"b"}`, 1, "not a name"},
 	{"only a comma", `{,}`, 1, "not a name"},
-	{"a comma at the end", `{"a":"b",}`, 9, "not a name"},
+	{"a comma at the end", "{\"a\":\"b\",\n}", 10, "a comma after the last member"},
 	{"two commas", `{"a":"b",,"c":"d"}`, 9, "not a name"},
 	{"no comma", `{"a":"b" "c":"d"}`, 9, "neither a comma nor a closing brace"},
 	{"another bracket", `{"a":"b"]`, 8, "neither a comma nor a closing brace"},
@@ -151,27 +202,84 @@ var refused = []struct {
 	{"a string with a mistake and without an end", `{"a":"\q` + strings.Repeat("x", 200_000), 6, "invalid escape sequence"},
 }
 
+// utf16Text returns text in UTF-16.
+func utf16Text(order binary.AppendByteOrder, text string) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
+// utf32Text returns text in UTF-32.
+func utf32Text(order binary.AppendByteOrder, text string) string {
+	var b []byte
+	for _, r := range text {
+		b = order.AppendUint32(b, uint32(r))
+	}
+	return string(b)
+}
+
 func TestDecodeRefusesAllElse(t *testing.T) {
 	for _, c := range refused {
 		t.Run(c.name, func(t *testing.T) {
 			for way, reader := range readers(c.text) {
 				_, err := decodeFrom(reader)
-				requireSyntaxError(t, err, c.offset, c.message, way)
+				requireSyntaxError(t, err, c.text, c.offset, c.message, way)
 			}
 		})
 	}
 }
 
-func requireSyntaxError(t *testing.T, err error, offset int, message, how string) {
+func requireSyntaxError(t *testing.T, err error, text string, offset int, message, how string) {
 	t.Helper()
 	var syntax *codec.SyntaxError
 	require.ErrorAs(t, err, &syntax, how)
 	require.EqualValues(t, offset, syntax.Offset, how)
+	require.Equal(t, lineOf(text, syntax.Offset), syntax.Line, how)
 	require.ErrorContains(t, syntax.Err, message, how)
-	require.ErrorContains(t, err, fmt.Sprintf("at byte %d: ", offset), how)
 }
 
-// readers gives text out in the ways a Reader may.
+// lineOf returns the number of the line of a place in text.
+func lineOf(text string, offset int64) int { return 1 + strings.Count(text[:offset], "\n") }
+
+func TestSyntaxErrorsNameTheKey(t *testing.T) {
+	const fortyRunes = "0123456789012345678901234567890123456é鍵🔑"
+	for _, c := range []struct{ text, key, message string }{
+		{"{\n\t\"retries\": \"3\",\n\t\"timeout\": 30\n}", "timeout",
+			`line 3, byte 31: the value of "timeout" is a number, not a string`},
+		{`{"a":null}`, "a", `line 1, byte 5: the value of "a" is null, not a string`},
+		{`{"":[]}`, "", `line 1, byte 4: the value of "" is a list, not a string`},
+		{`{"a" "b"}`, "a", `line 1, byte 5: no colon after the name "a"`},
+		{`{"a":"b";}`, "a", `line 1, byte 8: neither a comma nor a closing brace after the value of "a"`},
+		{`{"a":"b" # c`, "a", `line 1, byte 9: a comment, which JSON does not have`},
+		{`{"a":"b",c`, "", `line 1, byte 9: not a name in double quotes`},
+		{`{"a":"b","c\q`, "", "line 1, byte 11: invalid escape sequence `\\q` in string"},
+		{`{"a":"b"}c`, "", `line 1, byte 9: text after the object`},
+		{`{"a":"\q"}`, "a", "line 1, byte 6: the value of \"a\": invalid escape sequence `\\q` in string"},
+		{`{"":"\q"}`, "", "line 1, byte 5: the value of \"\": invalid escape sequence `\\q` in string"},
+		{`{"a`, "", "line 1, byte 3: unexpected EOF"},
+		{`{"a":"b`, "a", `line 1, byte 7: the value of "a": unexpected EOF`},
+		{"{\"a\":\"1\",\n\n\"a\":\"2\"}", "a", `line 3, byte 11: duplicate name "a"`},
+		{`{"\u0022\n":1}`, "\"\n", `line 1, byte 12: the value of "\"\n" is a number, not a string`},
+		{`{"\u0000b64:/w==":1}`, "\xff", `line 1, byte 18: the value of "\xff" is a number, not a string`},
+		{`{"` + fortyRunes + `":1}`, fortyRunes,
+			`line 1, byte 50: the value of "` + fortyRunes + `" is a number, not a string`},
+		{`{"` + fortyRunes + `1":1}`, fortyRunes + "1",
+			`line 1, byte 51: the value of "` + fortyRunes + `"… is a number, not a string`},
+		{"\n\xef\xbb\xbf{}", "", "line 2, byte 1: a byte order mark: the text must be UTF-8 without one"},
+		{"{\x00}\x00", "", "line 1, byte 1: text in UTF-16: it must be UTF-8"},
+		{"{\x00\x00\x00}\x00\x00\x00", "", "line 1, byte 1: text in UTF-32: it must be UTF-8"},
+	} {
+		_, err := decodeFrom(strings.NewReader(c.text))
+		require.EqualError(t, err, c.message)
+		var syntax *codec.SyntaxError
+		require.ErrorAs(t, err, &syntax)
+		require.Equal(t, c.key, syntax.Key, c.message)
+	}
+}
+
+// readers are the ways of a Reader to return text.
 func readers(text string) map[string]io.Reader {
 	return map[string]io.Reader{
 		"all at once":         strings.NewReader(text),
@@ -181,7 +289,7 @@ func readers(text string) map[string]io.Reader {
 	}
 }
 
-// varied has something of everything that the format has.
+// varied has an example of every part of the format.
 const varied = "{\"plain\":\"value\", \"é鍵🔑\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\n" +
 	"\"\\u0041\\ud83d\\udd11\":\"\\u0000b64:/w==\",\"\":\"\"}"
 
@@ -199,8 +307,8 @@ func TestDecodeRefusesATextCutOffAnywhere(t *testing.T) {
 	}
 }
 
-// What a flipped bit makes of the text is refused or is another text in the
-// format: the reference tells which.
+// A flipped bit gives a text to refuse or another text of the format. The
+// reference decides.
 func TestDecodeOfFlippedBits(t *testing.T) {
 	refusals := 0
 	for i := range len(varied) * 8 {
@@ -213,7 +321,7 @@ func TestDecodeOfFlippedBits(t *testing.T) {
 	require.Greater(t, refusals, len(varied))
 }
 
-// Strings of which every part once comes to lie across the edge of the buffer.
+// Every part of a string lies across the edge of the buffer in one of the texts.
 func TestDecodeAcrossTheEdgesOfItsBuffer(t *testing.T) {
 	const buffer = 64 << 10
 	for _, end := range []string{"", `\`, `"`, `\"`, "\n", "é", "🔑", "\x00", "\xff"} {
@@ -229,14 +337,14 @@ func TestDecodeOfALargeString(t *testing.T) {
 	for unit, size := range map[string]int{"plain": 16 << 20, `\`: 1 << 20, `"`: 1 << 20, "é": 1 << 20, "\xff": 1 << 20} {
 		want := map[string]string{"k": strings.Repeat(unit, size/len(unit))}
 		got := decode(t, encode(t, maps.All(want)))
-		require.True(t, maps.Equal(want, got), unit) // without printing it
+		require.True(t, maps.Equal(want, got), unit) // without printing megabytes
 	}
 }
 
 func TestDecodePassesOnWhatTheReaderReturns(t *testing.T) {
 	for _, broken := range []error{
 		errors.New("broken"),
-		io.ErrUnexpectedEOF, // of a decompressor, say: not the text's fault
+		io.ErrUnexpectedEOF, // as of a decompressor: not a mistake in the text
 		fmt.Errorf("wrapped: %w", io.EOF),
 		&codec.SyntaxError{Offset: 1, Err: errors.New("of another text")},
 	} {
@@ -246,6 +354,25 @@ func TestDecodePassesOnWhatTheReaderReturns(t *testing.T) {
 			require.Same(t, broken, err, "after %d bytes", n)
 		}
 	}
+}
+
+// The first error ends Decode, even if another Read would succeed.
+func TestDecodeReadsNoFurtherAfterAnError(t *testing.T) {
+	for n := range len(varied) + 1 {
+		broken := errors.New("broken")
+		r := io.MultiReader(strings.NewReader(varied[:n]), &failingOnce{err: broken}, strings.NewReader(varied[n:]))
+		_, err := decodeFrom(r)
+		require.Same(t, broken, err, "after %d bytes", n)
+	}
+}
+
+// A failingOnce returns its error once, then io.EOF.
+type failingOnce struct{ err error }
+
+func (r *failingOnce) Read([]byte) (int, error) {
+	err := r.err
+	r.err = io.EOF
+	return 0, err
 }
 
 func TestDecodeGivesUpOnAReaderThatGivesNothing(t *testing.T) {
@@ -258,13 +385,14 @@ type silence struct{}
 func (silence) Read([]byte) (int, error) { return 0, nil }
 
 func TestDecodeStopsReadingAtAMistake(t *testing.T) {
-	r := strings.NewReader(`{"a":1,` + strings.Repeat(" ", 1<<20))
+	text := `{"a":1,` + strings.Repeat(" ", 1<<20)
+	r := strings.NewReader(text)
 	_, err := decodeFrom(r)
-	requireSyntaxError(t, err, 5, "not a string", "")
+	requireSyntaxError(t, err, text, 5, "not a string", "")
 	require.Greater(t, r.Len(), 900_000)
 }
 
-func TestDecodeCallsSetInTheOrderOfTheText(t *testing.T) {
+func TestDecodeCallsAddInTheOrderOfTheText(t *testing.T) {
 	var got []string
 	err := codec.Decode(strings.NewReader(`{"b":"1","a":"2","c":"3"}`), func(keys, values []string) int {
 		for i := range keys {
@@ -276,8 +404,30 @@ func TestDecodeCallsSetInTheOrderOfTheText(t *testing.T) {
 	require.Equal(t, []string{"b", "1", "a", "2", "c", "3"}, got)
 }
 
-// However the caller leaves Decode, the goroutine that reads ahead has ended. The
-// race detector sees whether it has when Decode returns, and not only soon.
+// The members are handed over 1024 at a time.
+func TestDecodeHandsOverBatches(t *testing.T) {
+	const batch = 1024
+	for n, want := range map[int][]int{
+		0:         {0},
+		1:         {1},
+		batch - 1: {batch - 1},
+		batch:     {batch, 0},
+		batch + 1: {batch, 1},
+		5 * batch: {batch, batch, batch, batch, batch, 0},
+	} {
+		var sizes []int
+		err := codec.Decode(strings.NewReader(encode(t, numbered(n))), func(keys, values []string) int {
+			require.Len(t, values, len(keys))
+			sizes = append(sizes, len(keys))
+			return len(keys)
+		})
+		require.NoError(t, err)
+		require.Equal(t, want, sizes, "%d members", n)
+	}
+}
+
+// The goroutine that reads ahead has ended when Decode returns, for any reason.
+// The race detector would see a goroutine that is only about to end.
 func TestDecodeLeavesNoGoroutine(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	text := encode(t, func(yield func(key, value string) bool) {
@@ -304,8 +454,7 @@ func TestDecodeLeavesNoGoroutine(t *testing.T) {
 	}
 }
 
-// A counted reader counts its reads, for one goroutine at a time. They are small,
-// so that there are many.
+// A counted reader counts reads, without a lock. Its reads are small, and many.
 type counted struct {
 	io.Reader
 	reads int
@@ -316,13 +465,14 @@ func (c *counted) Read(p []byte) (int, error) {
 	return c.Reader.Read(p[:min(len(p), 100)])
 }
 
-// A mistake that is read ahead comes after a duplicate before it.
-func TestDecodeTellsOfTheFirstMistake(t *testing.T) {
-	_, err := decodeFrom(strings.NewReader(`{"a":"1","a":"2","b":3}`))
-	requireSyntaxError(t, err, 9, "duplicate name", "")
+// Decode reports a duplicate, although it has already read a later mistake ahead.
+func TestDecodeReportsTheFirstMistake(t *testing.T) {
+	const text = `{"a":"1","a":"2","b":3}`
+	_, err := decodeFrom(strings.NewReader(text))
+	requireSyntaxError(t, err, text, 9, "duplicate name", "")
 }
 
-// What set keeps must not change when the decoder goes on.
+// A string must not change after the decoder has handed it over.
 func TestDecodedStringsAreTheirOwn(t *testing.T) {
 	for _, value := range []string{"plain", "a\\b", "é", "\xff"} {
 		want := map[string]string{}
@@ -350,15 +500,15 @@ func TestDecodeAllocatesLittleBeyondTheStrings(t *testing.T) {
 			got := allocated(func() {
 				require.NoError(t, codec.Decode(strings.NewReader(text), all))
 			})
-			const strings = n * (16 + 48)      // both of a size the allocator has
-			const buffers = 64<<10 + 3*1024*40 // of text, and of what is decoded ahead
+			const strings = n * (16 + 48)      // two sizes of the allocator
+			const buffers = 64<<10 + 3*1024*48 // for text, and for three batches
 			require.InDelta(t, strings+buffers, got, strings/50)
 		})
 	}
 }
 
-// anyString generates what is likely to go wrong: bytes, marks, escapes, and
-// ordinary text for company.
+// anyString generates difficult strings: bytes, marks and escapes among ordinary
+// text.
 func anyString() *rapid.Generator[string] {
 	part := rapid.OneOf(
 		rapid.String(),
@@ -379,8 +529,8 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// requireRoundTrip also looks at the text with the standard decoder, which must
-// find the same map in it where JSON has a place for all strings.
+// requireRoundTrip requires that Decode gives the encoded map and, if JSON can hold
+// all strings of the map, that the standard decoder does.
 func requireRoundTrip(t require.TestingT, want map[string]string) {
 	text := encode(t, maps.All(want))
 	require.Equal(t, want, decode(t, text))
@@ -403,8 +553,8 @@ func isOrdinary(m map[string]string) bool {
 	return true
 }
 
-// The check itself: what a careless encoder makes of strings that JSON cannot
-// hold does not come back.
+// A negative control: the round trip of an encoder that replaces invalid UTF-8
+// fails.
 func TestRoundTripNoticesALossyEncoder(t *testing.T) {
 	entries := map[string]string{"\xff": "1", "\xfe": "2"}
 	lossy, err := json.Marshal(entries)

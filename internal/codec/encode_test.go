@@ -18,10 +18,10 @@ import (
 	"github.com/windevkay/forge/genie/internal/codec"
 )
 
-// mark is what strings that JSON cannot hold start with in the file.
+// mark begins the text of an escaped string.
 const mark = "\x00b64:"
 
-// pairs yields the entries a test lists: key, value, key, value.
+// pairs yields the entries of a list: key, value, key, value.
 func pairs(s ...string) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for i := 0; i < len(s); i += 2 {
@@ -76,8 +76,8 @@ func TestEncodeOfOneString(t *testing.T) {
 	}
 }
 
-// Every byte at every place of a string: the check for plain text looks at
-// eight bytes at a time, and must not miss one in a corner.
+// The check for plain text looks at eight bytes at a time, so the test tries every
+// byte at every place.
 func TestEncodeLooksAtEveryByte(t *testing.T) {
 	for _, length := range []int{1, 7, 8, 9, 16, 17} {
 		for at := range length {
@@ -91,7 +91,7 @@ func TestEncodeLooksAtEveryByte(t *testing.T) {
 	require.Equal(t, quoted(allButOne), encodedKey(t, allButOne))
 }
 
-// allButOne has its only unusual byte behind many words of plain ones.
+// allButOne is plain but for the last byte.
 var allButOne = strings.Repeat("plain", 5000) + "\x01"
 
 func encodedKey(t *testing.T, s string) string {
@@ -99,7 +99,7 @@ func encodedKey(t *testing.T, s string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(text, "{"), `:""}`+"\n")
 }
 
-// quoted is what Encode writes for s, said a slower way.
+// quoted returns the text that Encode writes for s, by the standard library.
 func quoted(s string) string {
 	if s != strings.ToValidUTF8(s, "") || strings.HasPrefix(s, mark) {
 		return `"\u0000b64:` + base64.StdEncoding.EncodeToString([]byte(s)) + `"`
@@ -111,7 +111,7 @@ func quoted(s string) string {
 	return strings.TrimSuffix(text.String(), "\n")
 }
 
-// numbered yields n entries of about 64 bytes in the text.
+// numbered yields n entries of 64 bytes in the text.
 func numbered(n int) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for i := range n {
@@ -122,8 +122,7 @@ func numbered(n int) iter.Seq2[string, string] {
 	}
 }
 
-// A chunkWriter takes whole writes until the failing one, of which it takes
-// some bytes.
+// A chunkWriter takes whole writes, but only some bytes of the failing write.
 type chunkWriter struct {
 	failing, some int
 	err           error
@@ -184,7 +183,37 @@ func TestEncodeOfNothingReportsAnError(t *testing.T) {
 	require.EqualValues(t, 1, n)
 }
 
-// allocated returns how many bytes f allocates, kept or not.
+// Encode writes as soon as 64 KiB are full, neither earlier nor later.
+func TestEncodeWritesChunks(t *testing.T) {
+	const chunk = 64 << 10
+	value := strings.Repeat("v", chunk-len(`{"k":""`))
+	for _, c := range []struct {
+		name   string
+		value  string
+		writes []int
+	}{
+		{"exactly a chunk", value, []int{chunk, len(`,"l":""}`) + 1}},
+		{"a byte less", value[1:], []int{chunk - 1 + len(`,"l":""`), len("}\n")}},
+		{"a byte more", value + "v", []int{chunk + 1, len(`,"l":""}`) + 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var writes sizesWriter
+			_, err := codec.Encode(&writes, pairs("k", c.value, "l", ""))
+			require.NoError(t, err)
+			require.Equal(t, c.writes, []int(writes))
+		})
+	}
+}
+
+// A sizesWriter holds the sizes of the writes.
+type sizesWriter []int
+
+func (w *sizesWriter) Write(b []byte) (int, error) {
+	*w = append(*w, len(b))
+	return len(b), nil
+}
+
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

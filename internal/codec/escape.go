@@ -6,28 +6,30 @@ import (
 	"unicode/utf8"
 )
 
-// mark starts a string that is not what it says. It has a NUL in it, which
-// hardly any text has; a string that does start like this is escaped itself.
-const mark = "\x00b64:"
+// escapePrefix marks the text of an escaped string. The prefix has a NUL, which
+// is rare in text; a string that begins with the prefix is escaped as well.
+const escapePrefix = "\x00b64:"
 
-func isMarked(s string) bool { return strings.HasPrefix(s, mark) }
+func isEscaped(text string) bool { return strings.HasPrefix(text, escapePrefix) }
 
-func needsEscape(s string) bool { return isMarked(s) || !utf8.ValidString(s) }
+func needsEscape(s string) bool { return isEscaped(s) || !utf8.ValidString(s) }
 
-// escape returns the text that stands for s, which needs it.
+// escape returns the text to write for s. The caller checks needsEscape.
 func escape(s string) string {
-	return mark + base64.StdEncoding.EncodeToString([]byte(s))
+	return escapePrefix + base64.StdEncoding.EncodeToString([]byte(s))
 }
 
-// unescape returns the string that text stands for: what escape made text of,
-// or text itself. So files that were never escaped read as they are, even
-// where a string happens to start with the mark.
+// unescape returns the string to read for text: the string that escape turns into
+// exactly this text or, if no string gives it, text itself. So unescape leaves
+// the files of other programs as they are, even if a string begins with
+// escapePrefix.
 func unescape(text string) string {
-	if !isMarked(text) {
+	if !isEscaped(text) {
 		return text
 	}
-	b, err := base64.StdEncoding.DecodeString(text[len(mark):])
-	if s := string(b); err == nil && needsEscape(s) && escape(s) == text {
+	// No error to check: if text is not base64, the comparison fails.
+	b, _ := base64.StdEncoding.DecodeString(text[len(escapePrefix):])
+	if s := string(b); needsEscape(s) && escape(s) == text {
 		return s
 	}
 	return text

@@ -17,8 +17,7 @@ import (
 	"github.com/windevkay/forge/genie/internal/codec"
 )
 
-// FuzzDecode takes Decode for what it should be: a general decoder, plus the
-// rules of the format.
+// FuzzDecode compares Decode with a general decoder plus the rules of the format.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(varied))
 	f.Add([]byte("{}\n"))
@@ -37,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzRoundTrip tries maps of one or two entries, of any bytes.
+// FuzzRoundTrip encodes and decodes maps of one or two entries of any bytes.
 func FuzzRoundTrip(f *testing.F) {
 	for _, s := range []string{
 		"", "a", "\x00b64:", "\x00b64:YQ==", "\x00b64:/w==", "\xff", "\xed\xa0\x80", "é\u2028🔑", `"\`, "\x00\x1f\x7f",
@@ -50,8 +49,8 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// requireAsReference requires that Decode says of text what the reference says,
-// however the text comes, and returns its error.
+// requireAsReference requires that Decode and reference agree about text, however
+// Decode reads it, and returns the error of Decode.
 func requireAsReference(t *testing.T, text []byte) error {
 	t.Helper()
 	want, place, refusal := reference(text)
@@ -66,12 +65,13 @@ func requireAsReference(t *testing.T, text []byte) error {
 	var syntax *codec.SyntaxError
 	require.ErrorAs(t, err, &syntax, "%q: %v", text, refusal)
 	requireSamePlace(t, text, syntax.Offset, place)
+	require.Equal(t, lineOf(string(text), syntax.Offset), syntax.Line, "%q", text)
 	return err
 }
 
-// requireSamePlace allows for what a general decoder does differently: of two
-// characters between values that do not go together it may blame the other one,
-// and it reads a literal before it refuses it for a name.
+// requireSamePlace allows for two habits of a general decoder: of two neighbouring
+// commas, colons or spaces it may blame either, and it reads a whole literal before
+// it refuses the literal as a name.
 func requireSamePlace(t *testing.T, text []byte, got, want int64) {
 	t.Helper()
 	between := text[min(got, want):max(got, want)]
@@ -82,8 +82,8 @@ func requireSamePlace(t *testing.T, text []byte, got, want int64) {
 	require.LessOrEqual(t, got, int64(len(text)))
 }
 
-// reference decodes text by a general decoder, token by token. The mistake is at
-// place.
+// reference decodes text by a general decoder, token by token. place is the place
+// of the mistake, if any.
 func reference(text []byte) (m map[string]string, place int64, err error) {
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
 	// next is where the next token starts.
@@ -94,7 +94,7 @@ func reference(text []byte) (m map[string]string, place int64, err error) {
 		if inside, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			return inside.ByteOffset
 		}
-		return next("") // io.EOF: there is nothing at all
+		return next("") // io.EOF: an empty text
 	}
 	m = map[string]string{}
 	mistake := errors.New("no mistake of grammar")

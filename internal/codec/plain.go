@@ -10,8 +10,9 @@ const (
 	highBits = 0x8080808080808080
 )
 
-// isPlain reports whether text stands for itself between quotes, and all of it
-// is ASCII. It looks at eight bytes at a time.
+// isPlain reports whether text is ASCII without quotes, backslashes and control
+// characters, and so is the same inside quotes. isPlain looks at eight bytes at a
+// time while it can; the second loop would do for any length, but more slowly.
 func isPlain(text []byte) bool {
 	for ; len(text) >= 8; text = text[8:] {
 		if !arePlain(binary.LittleEndian.Uint64(text)) {
@@ -26,9 +27,10 @@ func isPlain(text []byte) bool {
 	return true
 }
 
-// arePlain is isPlain for the eight bytes of x. A byte gets its high bit set in
-// control where it is less than a space, in quote and backslash where it is one.
-// A byte may also be mistaken for one of those, but only above one that is.
+// arePlain is isPlain for the eight bytes of x. In control, the high bit of a byte
+// flags a control character; in quote and backslash, a quote and a backslash. A
+// borrow can flag the next higher byte wrongly, but only if the byte below was
+// flagged rightly, so the answer for the whole word is still right.
 func arePlain(x uint64) bool {
 	control := x - ' '*lowBits
 	quote := (x ^ '"'*lowBits) - lowBits

@@ -7,12 +7,11 @@ import (
 	"testing"
 )
 
-// Each benchmark has the plain map beside the trie. The sizes are numbers of
-// keys, which have 12 bytes each.
+// sizes are numbers of keys of 12 bytes. Each benchmark runs a trie and a Go map.
 var sizes = []int{1_000, 100_000, 1_000_000}
 
-// shuffled returns n keys in an order that is neither that of their memory nor
-// that of their insertion.
+// shuffled returns n keys in an order unrelated to their places in memory and to
+// the order of insertion.
 func shuffled(n int) []string {
 	keys := make([]string, n)
 	for i, j := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
@@ -21,7 +20,7 @@ func shuffled(n int) []string {
 	return keys
 }
 
-func plain(n int) map[string]string {
+func goMap(n int) map[string]string {
 	m := make(map[string]string)
 	for i := range n {
 		m[key(i)] = "v"
@@ -29,7 +28,7 @@ func plain(n int) map[string]string {
 	return m
 }
 
-// bench runs op with one key after the other.
+// bench runs op on the keys in turn.
 func bench(b *testing.B, name string, keys []string, op func(key string)) {
 	b.Run(fmt.Sprintf("%s/%d", name, len(keys)), func(b *testing.B) {
 		b.ReportAllocs()
@@ -45,7 +44,7 @@ func bench(b *testing.B, name string, keys []string, op func(key string)) {
 
 func BenchmarkGet(b *testing.B) {
 	for _, n := range sizes {
-		keys, m, other := shuffled(n), filled(n), plain(n)
+		keys, m, other := shuffled(n), filled(n), goMap(n)
 		v := m.View()
 		bench(b, "trie", keys, func(key string) { m.Get(key) })
 		bench(b, "view", keys, func(key string) { v.Get(key) })
@@ -55,7 +54,7 @@ func BenchmarkGet(b *testing.B) {
 
 func BenchmarkSet(b *testing.B) {
 	for _, n := range sizes {
-		keys, m, other := shuffled(n), filled(n), plain(n)
+		keys, m, other := shuffled(n), filled(n), goMap(n)
 		bench(b, "trie", keys, func(key string) { m.Set(key, key) })
 		bench(b, "map", keys, func(key string) { other[key] = key })
 	}
@@ -86,7 +85,7 @@ func BenchmarkFill(b *testing.B) {
 	}
 }
 
-// benchFill also reports the memory that is left, without the strings.
+// benchFill also reports the memory of the result, without the strings.
 func benchFill(b *testing.B, name string, n int, fill func() any) {
 	b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 		for b.Loop() {
@@ -110,7 +109,7 @@ func heap() uint64 {
 
 func BenchmarkAll(b *testing.B) {
 	for _, n := range sizes {
-		v, other := filled(n).View(), plain(n)
+		v, other := filled(n).View(), goMap(n)
 		benchAll(b, "trie", n, v.All)
 		benchAll(b, "map", n, func(yield func(key, value string) bool) {
 			for key, value := range other {
@@ -134,7 +133,7 @@ func benchAll(b *testing.B, name string, n int, all func(yield func(key, value s
 	})
 }
 
-// The plain map has no views: copying it, as maps.Clone does, is another thing.
+// BenchmarkView has no counterpart: a Go map can only be copied.
 func BenchmarkView(b *testing.B) {
 	for _, n := range append([]int{4_000_000}, sizes...) {
 		m := filled(n)

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A shape is what a trie consists of.
+// A shape counts the parts of a trie.
 type shape struct {
 	branches int
-	leaves   int // without those chained to another
+	leaves   int // without chained leaves
 	chained  int
 	levels   int
 	entries  int
@@ -31,8 +31,8 @@ func check(t require.TestingT, m *Map) shape {
 	return found
 }
 
-// inspect returns the shape of the trie under root, or the first invariant that
-// it does not keep. No node may be newer than epoch.
+// inspect returns the shape of the trie under root, or an error that names the
+// first broken invariant. No node may be newer than epoch.
 func inspect(root *branch, h hasher, epoch uint64) (shape, error) {
 	in := inspector{hasher: h, root: root, leaves: map[*leaf]bool{}, keys: map[string]bool{}}
 	err := in.branch(root, place{shift: rootShift, epoch: epoch})
@@ -47,7 +47,7 @@ type inspector struct {
 	found  shape
 }
 
-// A place is where a node hangs.
+// A place is the position of a node in the trie.
 type place struct {
 	prefix uint64 // the bits of the hash that lead there
 	shift  uint   // of the branch
@@ -75,7 +75,7 @@ func (in *inspector) branch(b *branch, at place) error {
 	return nil
 }
 
-// child inspects the child in the i-th slot of b and tells how many it fills.
+// child inspects the child in slot i of b and returns the number of its slots.
 func (in *inspector) child(b *branch, i int, at place) (width int, err error) {
 	slot := b.slots[i]
 	switch {
@@ -110,7 +110,7 @@ func canJoin(l, other *leaf) bool {
 		l.next == nil && other.next == nil && l.count+other.count <= leafSize/2
 }
 
-// chain inspects l and the leaves chained to it.
+// chain inspects l and its chained leaves.
 func (in *inspector) chain(l *leaf, at place) error {
 	if in.leaves[l] {
 		return fmt.Errorf("a leaf in two places")
@@ -144,36 +144,35 @@ func (in *inspector) entries(l *leaf, depth uint8, at place) error {
 	}
 	for i, e := range l.entries {
 		if i >= int(l.count) {
-			if e != (entry{}) {
-				return fmt.Errorf("entry %d beyond the last: %q", i, e.key)
+			if e != (Entry{}) {
+				return fmt.Errorf("entry %d beyond the last: %q", i, e.Key)
 			}
 			continue
 		}
 		in.found.entries++
-		hash := in.hash(e.key)
+		hash := in.hash(e.Key)
 		common := rootShift - at.shift + uint(depth)
 		if (hash^at.prefix)>>(64-common) != 0 {
-			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.key, hash, common, at.prefix)
+			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.Key, hash, common, at.prefix)
 		}
 		if l.tags[i] != uint8(hash) {
-			return fmt.Errorf("%q: tag %#x, hash %#x", e.key, l.tags[i], hash)
+			return fmt.Errorf("%q: tag %#x, hash %#x", e.Key, l.tags[i], hash)
 		}
 		if l.paths[i] != uint16(hash>>pathShift) {
-			return fmt.Errorf("%q: path %#x, hash %#x", e.key, l.paths[i], hash)
+			return fmt.Errorf("%q: path %#x, hash %#x", e.Key, l.paths[i], hash)
 		}
-		if in.keys[e.key] {
-			return fmt.Errorf("%q: there twice", e.key)
+		if in.keys[e.Key] {
+			return fmt.Errorf("%q: there twice", e.Key)
 		}
-		in.keys[e.key] = true
-		if value, ok := in.root.get(hash, e.key); !ok || value != e.value {
-			return fmt.Errorf("%q: not found", e.key)
+		in.keys[e.Key] = true
+		if value, ok := in.root.get(hash, e.Key); !ok || value != e.Value {
+			return fmt.Errorf("%q: not found", e.Key)
 		}
 	}
 	return nil
 }
 
-// walk calls the functions for the nodes under b that visit accepts; it does not
-// look below the others.
+// walk calls onBranch for b and, if the result is true, walks the nodes below.
 func walk(b *branch, onBranch func(*branch) bool, onLeaf func(*leaf)) {
 	if !onBranch(b) {
 		return
@@ -192,7 +191,7 @@ func walk(b *branch, onBranch func(*branch) bool, onLeaf func(*leaf)) {
 	}
 }
 
-// A frozen is what the nodes of a view were when it was taken.
+// A frozen is a copy of all nodes of a view.
 type frozen struct {
 	branches map[*branch]branch
 	leaves   map[*leaf]leaf
@@ -206,7 +205,7 @@ func freeze(v View) frozen {
 	return f
 }
 
-// unchanged reports whether all those nodes are what they were.
+// unchanged reports whether the nodes still equal the copies.
 func (f frozen) unchanged() bool {
 	for b, was := range f.branches {
 		if *b != was {
@@ -221,9 +220,8 @@ func (f frozen) unchanged() bool {
 	return true
 }
 
-// The inspection itself: each invariant is broken once, and noticed.
+// A negative control: inspect notices each invariant that the test breaks.
 func TestInspectionNotices(t *testing.T) {
-	// The full leaf, one that is not, and where they are.
 	leafOf := func(m *Map, key string) *leaf {
 		hash, b, shift := m.hash(key), m.root, uint(rootShift)
 		for b.slots[hash>>shift%fanout].branch != nil {
@@ -245,14 +243,14 @@ func TestInspectionNotices(t *testing.T) {
 		{"a leaf deeper than can be", "a leaf of depth", func(m *Map) { leafOf(m, "key 1").depth = 5 }},
 		{"an entry left behind", "beyond the last", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.entries[leafSize-1] = entry{"left", "behind"}
+			l.entries[leafSize-1] = Entry{"left", "behind"}
 		}},
 		{"a wrong tag", "tag", func(m *Map) { leafOf(m, "key 1").tags[0]++ }},
 		{"a wrong path", "path", func(m *Map) { leafOf(m, "key 1").paths[0]++ }},
-		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].key = elsewhere(m, "key 1") }},
+		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].Key = elsewhere(m, "key 1") }},
 		{"a key twice", "", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.add(m.hash(l.entries[0].key), l.entries[0])
+			l.add(m.hash(l.entries[0].Key), l.entries[0])
 		}},
 		{"a leaf of the future", "epoch", func(m *Map) { leafOf(m, "key 1").epoch = m.epoch + 1 }},
 		{"a branch of the future", "epoch", func(m *Map) { m.root.slots[3].branch.epoch = m.epoch + 1 }},
@@ -280,14 +278,14 @@ func TestInspectionNotices(t *testing.T) {
 	}
 }
 
-// makeRoom deletes from l, if it is nearly full, but keeps its first entry.
+// makeRoom deletes entries of a nearly full leaf, but not the first entry.
 func makeRoom(m *Map, l *leaf) {
 	for l.count > leafSize-2 {
-		m.Delete(l.entries[1].key)
+		m.Delete(l.entries[1].Key)
 	}
 }
 
-// elsewhere returns a key that the first bit of its hash leads away from key.
+// elsewhere returns a key whose hash differs from that of key in the first bit.
 func elsewhere(m *Map, key string) string {
 	for i := 0; ; i++ {
 		other := fmt.Sprint("elsewhere ", i)
@@ -297,10 +295,10 @@ func elsewhere(m *Map, key string) string {
 	}
 }
 
-// The comparison itself: it notices every kind of write to a frozen node.
+// A negative control: unchanged notices every kind of write to a node.
 func TestFreezeNotices(t *testing.T) {
 	for name, write := range map[string]func(l *leaf, b *branch){
-		"a value":  func(l *leaf, b *branch) { l.entries[0].value = "new" },
+		"a value":  func(l *leaf, b *branch) { l.entries[0].Value = "new" },
 		"a count":  func(l *leaf, b *branch) { l.count-- },
 		"a tag":    func(l *leaf, b *branch) { l.tags[0]++ },
 		"a chain":  func(l *leaf, b *branch) { l.next = &leaf{} },

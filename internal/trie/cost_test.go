@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// No turn of the owner is proportional to the size of the map: the first write
-// after a view copies a leaf and the branches above it, whether there are a
-// thousand keys or a million.
+// The owner never works in proportion to the size of the map: the first write
+// after a view copies a leaf and the branches above, among a thousand keys and
+// among a million.
 func TestWritesAfterAViewCopyLittle(t *testing.T) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		m := filled(n)
@@ -25,7 +25,7 @@ func TestWritesAfterAViewCopyLittle(t *testing.T) {
 				for i := range 100 {
 					_ = m.View()
 					bytes = max(bytes, allocated(func() { write(i) }))
-					nodes = max(nodes, owned(m))
+					nodes = max(nodes, writableNodes(m))
 				}
 				require.LessOrEqual(t, nodes, 10)
 				require.LessOrEqual(t, bytes, 8<<10)
@@ -34,8 +34,8 @@ func TestWritesAfterAViewCopyLittle(t *testing.T) {
 	}
 }
 
-// owned counts the nodes of the current epoch: those made since the last view.
-func owned(m *Map) (count int) {
+// writableNodes counts the nodes of the current epoch, which no view can reach.
+func writableNodes(m *Map) (count int) {
 	seen := map[*leaf]bool{}
 	walk(m.root, func(b *branch) bool {
 		if b.epoch == m.epoch {
@@ -51,17 +51,17 @@ func owned(m *Map) (count int) {
 	return count
 }
 
-// The measure itself: it tells a copy of everything from a copy of little.
-func TestOwnedCountsWhatWasCopied(t *testing.T) {
+// A control of the measure: writableNodes counts no node, and all nodes.
+func TestWritableNodesAreCounted(t *testing.T) {
 	m := filled(5_000)
 	all := check(t, m)
-	require.Equal(t, all.branches+all.leaves, owned(m))
+	require.Equal(t, all.branches+all.leaves, writableNodes(m))
 	m.View()
-	require.Zero(t, owned(m))
+	require.Zero(t, writableNodes(m))
 	for i := range 5_000 {
 		m.Set(key(i), "new")
 	}
-	require.Equal(t, all.branches+all.leaves, owned(m))
+	require.Equal(t, all.branches+all.leaves, writableNodes(m))
 }
 
 func allocated(f func()) int {
@@ -90,7 +90,7 @@ func TestAllocations(t *testing.T) {
 	}))
 }
 
-// What an entry takes besides its strings.
+// The nodes take less than 64 bytes an entry, without the strings.
 func TestBytesPerEntry(t *testing.T) {
 	for _, n := range []int{1_000, 20_000} {
 		found := check(t, filled(n))

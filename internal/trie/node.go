@@ -5,12 +5,13 @@ import (
 	"math/bits"
 )
 
-// leafSize is a compromise: a larger leaf makes a shallower trie, a smaller one
-// less to copy for the first write after a view. 32 entries are 1 KiB.
+// leafSize is a compromise: a larger leaf makes a shallower trie, a smaller leaf
+// means less to copy for the first write after a view. 32 entries are 1 KiB.
 //
-// Four entries fewer would fit the allocator's class of 1024 bytes without loss.
-// But then the tags of all leaves are a power of two apart and share a few sets
-// of the CPU's caches: a Get among a million keys takes longer.
+// Rejected: 28, which fills the allocator's class of 1024 bytes without loss. The
+// tags of all leaves are a power of two apart in memory then and share a few sets
+// of the CPU's caches: a Get among a million keys takes longer
+// (go test -bench Get ./internal/trie).
 const leafSize = 32
 
 // A branch leads to its children by indexBits of the hash.
@@ -19,10 +20,10 @@ type branch struct {
 	epoch uint64
 }
 
-// A child is a branch or a leaf. Two fields rather than an interface: the test
-// that tells them apart reads the pointer that is needed next anyway.
+// A child is a branch or a leaf. Two fields rather than an interface: telling a
+// branch from a leaf reads the pointer that is needed next anyway.
 //
-// Invariant: exactly one of them is nil.
+// Invariant: exactly one field is nil.
 type child struct {
 	branch *branch
 	leaf   *leaf
@@ -35,10 +36,11 @@ type leaf struct {
 	tags  [leafSize]uint8
 	epoch uint64
 
-	// paths[i] is 16 more bits of that hash, from pathShift up: those that divide
-	// leaves in maps of a few hundred entries to 20 million. Without them each
-	// division would read all its keys to hash them again, two fifths of the time
-	// of a Set of a new key. The allocator would round the space up anyway.
+	// paths[i] is 16 more bits of the same hash, from pathShift up: the bits that
+	// divide leaves in maps of a few hundred to 20 million entries. Without paths,
+	// each division would read and hash all keys of the leaf again, which was two
+	// fifths of the time to set a new key (go test -bench Fill ./internal/trie).
+	// The allocator would round the space up anyway.
 	paths [leafSize]uint16
 
 	// depth is how many bits of its branch's index the keys of the leaf share.
@@ -47,26 +49,28 @@ type leaf struct {
 	depth uint8
 	count uint8
 
-	// next goes on with the leaf where the hash has no bits left to divide it
-	// by, which takes leafSize keys with 56 bits in common.
+	// next continues a leaf that the hash has no bits left to divide: more than
+	// leafSize keys have 56 bits in common.
 	//
 	// Invariant: only the first leaf of a chain has room.
 	next *leaf
 
-	// Invariant: entries[count:] are zero, so they keep nothing alive.
-	entries [leafSize]entry
+	// Invariant: entries[count:] are zero and keep no string alive.
+	entries [leafSize]Entry
 }
 
-type entry struct{ key, value string }
+// slotIndex returns the slot that hash picks in a branch at shift. A shift is at
+// most rootShift; the %64 changes no result, but spares the CPU a comparison.
+func slotIndex(hash uint64, shift uint) uint64 { return hash >> (shift % 64) % fanout }
 
 // get returns the value of key under b, the root.
 func (b *branch) get(hash uint64, key string) (value string, ok bool) {
 	shift := uint(rootShift)
 	for {
-		slot := &b.slots[hash>>(shift%64)%fanout]
+		slot := &b.slots[slotIndex(hash, shift)]
 		if slot.branch == nil {
 			if at, i := slot.leaf.find(hash, key); at != nil {
-				return at.entries[i].value, true
+				return at.entries[i].Value, true
 			}
 			return "", false
 		}
@@ -76,27 +80,30 @@ func (b *branch) get(hash uint64, key string) (value string, ok bool) {
 }
 
 // fetchLeaves reads a little of every leaf under b that one of hashes leads to,
-// where a Set would read and write. See leaf.fetch.
+// where set will read and write. Like leaf.fetch it only reads, and nothing uses
+// the sum: any other result, or no call at all, changes the time alone
+// (go test -bench Fill ./internal/trie).
 //
 //go:noinline
 func (b *branch) fetchLeaves(hashes []uint64) (sum byte) {
 	for _, hash := range hashes {
 		at, shift := b, uint(rootShift)
-		slot := at.slots[hash>>(shift%64)%fanout]
+		slot := at.slots[slotIndex(hash, shift)]
 		for slot.branch != nil {
 			at, shift = slot.branch, shift-indexBits
-			slot = at.slots[hash>>(shift%64)%fanout]
+			slot = at.slots[slotIndex(hash, shift)]
 		}
 		l := slot.leaf
-		sum += l.tags[0] + byte(l.paths[0]) + byte(len(l.entries[l.count%leafSize].key))
+		sum += l.tags[0] + byte(l.paths[0]) + byte(len(l.entries[l.count%leafSize].Key))
 	}
 	return sum
 }
 
-// place puts l into every slot of b that is l's by its depth.
+// place puts l into all the slots of b that the depth of l gives it, of which
+// hash picks one.
 func (b *branch) place(l *leaf, shift uint, hash uint64) {
 	width := uint64(fanout) >> l.depth
-	first := hash >> shift % fanout &^ (width - 1)
+	first := slotIndex(hash, shift) &^ (width - 1)
 	for i := range width {
 		b.slots[first+i] = child{leaf: l}
 	}
@@ -117,7 +124,7 @@ func (b *branch) all(yield func(key, value string) bool) bool {
 		for ; l != nil; l = l.next {
 			l.fetch()
 			for j := range l.entries[:l.count] {
-				if !yield(l.entries[j].key, l.entries[j].value) {
+				if !yield(l.entries[j].Key, l.entries[j].Value) {
 					return false
 				}
 			}
@@ -126,31 +133,33 @@ func (b *branch) all(yield func(key, value string) bool) bool {
 	return true
 }
 
-// fetch reads a byte of every string in l. Their places in memory have nothing to
-// do with each other, so whoever uses the entries in turn waits for memory at
-// each; here the CPU has as many reads under way as it can. A backup of a million
-// entries takes half the time.
+// fetch reads a byte of every string in l. The strings are scattered in memory, so
+// a caller that uses one entry after the other waits for memory at each; here the
+// CPU has as many reads under way as it can. Encoding a million entries takes half
+// the time (go test -bench Encode ./internal/codec). fetch only reads, and nothing
+// uses the sum: any other result, or no call at all, changes the time alone.
 //
-//go:noinline // or the compiler would see that nobody wants the result
+//go:noinline // or the compiler would see that the result is not used
 func (l *leaf) fetch() (sum byte) {
 	for i := range l.entries[:l.count] {
 		e := &l.entries[i]
-		if e.key != "" {
-			sum += e.key[0]
+		if e.Key != "" {
+			sum += e.Key[0]
 		}
-		if e.value != "" {
-			sum += e.value[0]
+		if e.Value != "" {
+			sum += e.Value[0]
 		}
 	}
 	return sum
 }
 
-// find returns where key is in l or the leaves chained to it, or nil.
+// find returns the leaf of the chain l that holds key, and the index of its entry.
+// If key is missing, at is nil and i has no meaning.
 func (l *leaf) find(hash uint64, key string) (at *leaf, i int) {
 	for ; l != nil; l = l.next {
 		for tagged := l.tagged(hash); tagged != 0; tagged &= tagged - 1 {
 			i := bits.TrailingZeros32(tagged) % leafSize
-			if l.entries[i].key == key {
+			if l.entries[i].Key == key {
 				return l, i
 			}
 		}
@@ -158,14 +167,15 @@ func (l *leaf) find(hash uint64, key string) (at *leaf, i int) {
 	return nil, 0
 }
 
-// tagged returns a set of entries, one bit each: all that have the tag of hash,
-// and hardly any other. There is no branch in it for the CPU to mispredict.
+// tagged returns a set of entries, one bit each: every entry with the tag of hash,
+// and hardly any more. The code has no branch for the CPU to mispredict; count is
+// at most leafSize, so %64 changes no result, as in slotIndex.
 func (l *leaf) tagged(hash uint64) uint32 {
 	tag := hash & 0xff * lowBits
-	set := same(l.tags[0:8], tag) |
-		same(l.tags[8:16], tag)<<8 |
-		same(l.tags[16:24], tag)<<16 |
-		same(l.tags[24:32], tag)<<24
+	set := same(l.tags[0:], tag) |
+		same(l.tags[8:], tag)<<8 |
+		same(l.tags[16:], tag)<<16 |
+		same(l.tags[24:], tag)<<24
 	return set & uint32(uint64(1)<<(l.count%64)-1)
 }
 
@@ -174,10 +184,11 @@ const (
 	highBits = 0x8080808080808080
 )
 
-// same returns which of eight tags are tag, which has it eight times. A byte of
-// x is zero where they are, and zeros has the high bit of that byte set, and
-// perhaps that of the byte above (H. Warren, "Hacker's Delight", §6-1). The
-// product gathers those bits in its topmost byte.
+// same returns a bit for each of the first eight tags: whether it equals the tag
+// that fills all bytes of tag. A byte of x is zero where the tags are equal. In
+// zeros the high bit of such a byte is set, and perhaps the high bit of the byte
+// above (H. Warren, "Hacker's Delight", §6-1). The product gathers the high bits
+// in its topmost byte.
 func same(tags []uint8, tag uint64) uint32 {
 	x := binary.LittleEndian.Uint64(tags) ^ tag
 	zeros := (x - lowBits) &^ x & highBits
@@ -185,7 +196,7 @@ func same(tags []uint8, tag uint64) uint32 {
 }
 
 // add puts e into l, which has room for it.
-func (l *leaf) add(hash uint64, e entry) {
+func (l *leaf) add(hash uint64, e Entry) {
 	l.tags[l.count], l.paths[l.count] = uint8(hash), uint16(hash>>pathShift)
 	l.entries[l.count] = e
 	l.count++
@@ -202,21 +213,21 @@ func (l *leaf) put(at int, from *leaf, i int) {
 	l.tags[at], l.paths[at], l.entries[at] = from.tags[i], from.paths[i], from.entries[i]
 }
 
-// remove takes key, which is there, out of the chain and returns its value. The
-// last entry of the first leaf takes its place.
-func (l *leaf) remove(hash uint64, key string) (old string) {
+// remove takes the entry of key out of the chain and returns it. The key must be
+// present. The last entry of the first leaf fills the gap.
+func (l *leaf) remove(hash uint64, key string) (old Entry) {
 	at, i := l.find(hash, key)
-	old = at.entries[i].value
+	old = at.entries[i]
 	l.count--
 	at.put(i, l, int(l.count))
-	l.entries[l.count] = entry{}
+	l.entries[l.count] = Entry{}
 	if l.count == 0 && l.next != nil {
 		*l = *l.next
 	}
 	return old
 }
 
-// copied returns a copy of the whole chain, made in epoch.
+// copied returns a copy of the whole chain, of the given epoch.
 func (l *leaf) copied(epoch uint64) *leaf {
 	c := *l
 	c.epoch = epoch

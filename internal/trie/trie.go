@@ -1,18 +1,18 @@
-// Package trie is the map a store owns: strings to strings, changed by one
-// goroutine, with read-only views of any moment that cost the same whatever the
-// size, last as long as anybody holds them, and need no release.
+// Package trie is the map of a store: strings to strings, changed by one
+// goroutine, with read-only views of any moment. Taking a view costs the same
+// whatever the size of the map; a view needs no release.
 //
-// It is a hash trie (P. Bagwell, "Ideal Hash Trees", 2001) whose leaves hold up
-// to leafSize entries and divide in two when they are full, sharing the slots of
-// their branch as the pages of extendible hashing do (R. Fagin et al., 1979). So
-// three hops lead to any of four million keys, and every node is small.
+// A Map is a hash trie (P. Bagwell, "Ideal Hash Trees", 2001). A leaf holds up to
+// leafSize entries and divides in two when full; the leaves of a branch share its
+// slots as the pages of extendible hashing share a directory (R. Fagin et al.,
+// 1979). So three hops lead to any of four million keys, and every node is small.
 //
-// Views come from copying on write. Every node carries the epoch it was made in.
-// Taking a view starts a new epoch, and a node of an earlier one is never
-// changed again: the first write to reach it puts a copy in its place. That is
-// the ownership token of Clojure's transient vectors, with a number for a token.
-// What a view no longer needs is garbage like any other, so views nest, overlap
-// and outlive the map with no bookkeeping at all.
+// Views rest on copying on write. Every node carries the epoch of its creation.
+// Taking a view starts a new epoch, and a node of an earlier epoch never changes
+// again: the first write to reach the node puts a copy in its place. The epoch is
+// the ownership token of Clojure's transient vectors, as a number. The garbage
+// collector frees the nodes that only a dropped view could reach, so views nest,
+// overlap and outlive the map without bookkeeping.
 package trie
 
 import "hash/maphash"
@@ -22,8 +22,8 @@ const (
 	indexBits = 4
 	fanout    = 1 << indexBits
 
-	// The root is picked by the topmost bits, the last level by those from
-	// lastShift up; the tag of an entry is the byte below them.
+	// Bits 60-63 of the hash pick the slot in the root, the next four the slot
+	// one level down, and so on to bits 8-11. Bits 0-7 are the entry's tag.
 	rootShift = 64 - indexBits
 	lastShift = rootShift - 13*indexBits
 
@@ -31,8 +31,8 @@ const (
 	pathShift = rootShift - 16
 )
 
-// A Map maps strings to strings. It belongs to one goroutine at a time; its
-// views may be read by any number of goroutines meanwhile.
+// A Map maps strings to strings. A Map belongs to one goroutine at a time; any
+// number of goroutines may read its views meanwhile.
 type Map struct {
 	hasher
 	root *branch
@@ -44,8 +44,12 @@ type Map struct {
 	epoch uint64
 }
 
-// New returns an empty map with a hash seed of its own, so that nobody can
-// choose keys that collide.
+// An Entry is a key and its value, both as the map keeps them: the same strings,
+// not equal ones.
+type Entry struct{ Key, Value string }
+
+// New returns an empty map with a random hash seed, so that nobody can choose
+// keys that collide.
 func New() *Map {
 	m := &Map{hasher: hasher{seed: maphash.MakeSeed(), keep: ^uint64(0)}}
 	m.root = m.branchOver(&leaf{})
@@ -55,53 +59,69 @@ func New() *Map {
 // Len returns the number of entries, in constant time.
 func (m *Map) Len() int { return m.size }
 
-// Get returns the value of key, and whether there is one.
+// Get returns the value of key, and whether key is in the map.
 func (m *Map) Get(key string) (value string, ok bool) {
 	return m.root.get(m.hash(key), key)
 }
 
-// Set gives key a value and returns the one it had, if any. It copies at most
-// one leaf and the branches above it, and divides at most the leaf it fills.
+// Set gives key a value and returns the previous value, if any. From now on the
+// map keeps the given strings alive, and no earlier key or value.
+//
+// Set copies at most one leaf and the branches above, and divides at most the
+// leaf that overflows.
 func (m *Map) Set(key, value string) (old string, existed bool) {
-	return m.set(m.hash(key), key, value)
+	before, existed := m.Replace(Entry{key, value})
+	return before.Value, existed
 }
 
-// AddAll sets keys to values, in their order, and ends after the first that was
-// there already. It returns how many were not. In a large map it takes two thirds
-// of the time of as many Sets.
+// Replace is Set for a caller that may undo the write: it returns the whole
+// previous entry. The two keys are equal, but each may be cut from another large
+// string, of which the map keeps all bytes alive.
+func (m *Map) Replace(e Entry) (old Entry, existed bool) {
+	return m.set(m.hash(e.Key), e)
+}
+
+// AddAll sets keys to values in order. It stops after the first key that was in
+// the map before, and returns the number of keys that were not. To fill a large
+// map, AddAll takes about two thirds of the time that Set takes
+// (go test -bench Fill ./internal/trie).
 func (m *Map) AddAll(keys, values []string) (added int) {
-	const atOnce = 64 // 16 and 256 are slower
+	const atOnce = 64 // 16 and 256 are slower in BenchmarkFill
 	var hashes [atOnce]uint64
-	for begin := 0; begin < len(keys); begin += atOnce {
-		group := keys[begin:min(begin+atOnce, len(keys))]
+	for len(keys) > 0 {
+		group := keys[:min(atOnce, len(keys))]
 		for i, key := range group {
 			hashes[i] = m.hash(key)
 		}
 		m.root.fetchLeaves(hashes[:len(group)])
 		for i, key := range group {
-			if _, existed := m.set(hashes[i], key, values[begin+i]); existed {
-				return begin + i
+			if _, existed := m.set(hashes[i], Entry{key, values[i]}); existed {
+				return added
 			}
+			added++
 		}
+		keys, values = keys[len(group):], values[len(group):]
 	}
-	return len(keys)
+	return added
 }
 
-func (m *Map) set(hash uint64, key, value string) (old string, existed bool) {
-	m.root = m.ownBranch(m.root)
+// set is Replace with the hash of e.Key.
+func (m *Map) set(hash uint64, e Entry) (old Entry, existed bool) {
+	m.root = m.writableBranch(m.root)
 	b := m.root
 	for shift := uint(rootShift); ; shift -= indexBits {
-		slot := &b.slots[hash>>shift%fanout]
+		slot := &b.slots[slotIndex(hash, shift)]
 		for slot.branch == nil {
-			l := m.ownLeaf(b, shift, hash)
-			if at, i := l.find(hash, key); at != nil {
-				old, at.entries[i].value = at.entries[i].value, value
+			l := m.writableLeaf(b, shift, hash)
+			if at, i := l.find(hash, e.Key); at != nil {
+				// The key, too: the old one may be a small part of a large string.
+				old, at.entries[i] = at.entries[i], e
 				return old, true
 			}
 			if l.count < leafSize {
-				l.add(hash, entry{key, value})
+				l.add(hash, e)
 				m.size++
-				return "", false
+				return old, false
 			}
 			switch {
 			case l.depth < indexBits:
@@ -114,42 +134,51 @@ func (m *Map) set(hash uint64, key, value string) (old string, existed bool) {
 				*l = leaf{epoch: m.epoch, depth: l.depth, next: &full}
 			}
 		}
-		slot.branch = m.ownBranch(slot.branch)
+		slot.branch = m.writableBranch(slot.branch)
 		b = slot.branch
 	}
 }
 
-// Delete removes key and returns the value it had, if any. Leaves that have
-// become small are joined again: deleting gives the memory back.
+// Delete removes key and returns the previous value, if any. Small leaves are
+// joined again, so deleting frees memory.
 func (m *Map) Delete(key string) (old string, existed bool) {
+	before, existed := m.Remove(key)
+	return before.Value, existed
+}
+
+// Remove is Delete for a caller that may undo the write, by Replace: it returns
+// the whole previous entry.
+func (m *Map) Remove(key string) (old Entry, existed bool) {
 	hash := m.hash(key)
 	if _, ok := m.root.get(hash, key); !ok {
-		return "", false // nothing to change, so nothing to copy
+		return Entry{}, false // nothing to change, so nothing to copy
 	}
-	m.root = m.ownBranch(m.root)
+	m.root = m.writableBranch(m.root)
 	m.size--
 	return m.deleteBelow(m.root, rootShift, hash, key), true
 }
 
-// View returns the map as it is now, for good, in constant time.
+// View returns the map as of now, in constant time. Later writes do not show in
+// the view.
 func (m *Map) View() View {
 	m.epoch++
 	return View{hasher: m.hasher, root: m.root, size: m.size}
 }
 
-// deleteBelow deletes key, which is there, under b, which is owned.
-func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old string) {
-	slot := &b.slots[hash>>shift%fanout]
+// deleteBelow deletes key under b. The key must be present and b writable.
+func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old Entry) {
+	slot := &b.slots[slotIndex(hash, shift)]
 	if slot.branch == nil {
-		old = m.ownLeaf(b, shift, hash).remove(hash, key)
+		old = m.writableLeaf(b, shift, hash).remove(hash, key)
 		m.join(b, shift, hash)
 		return old
 	}
-	slot.branch = m.ownBranch(slot.branch)
+	slot.branch = m.writableBranch(slot.branch)
 	old = m.deleteBelow(slot.branch, shift-indexBits, hash, key)
+	// A leaf of depth 0 is in all slots of the branch, so any slot tells. Such a
+	// leaf can take the place of the branch. A join gave it depth 0 a moment ago,
+	// so the leaf is writable.
 	if l := slot.branch.slots[0].leaf; l != nil && l.depth == 0 {
-		// One leaf fills the whole branch: it can stand there itself. It
-		// became so just now, by a join, so it is ours to change.
 		l.depth = indexBits
 		*slot = child{leaf: l}
 		m.join(b, shift, hash)
@@ -157,15 +186,17 @@ func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old s
 	return old
 }
 
-// branchOver returns a branch of the current epoch whose every slot is l.
+// branchOver returns a branch of the current epoch with l in every slot.
 func (m *Map) branchOver(l *leaf) *branch {
 	b := &branch{epoch: m.epoch}
-	b.place(l, rootShift, 0)
+	for i := range b.slots {
+		b.slots[i].leaf = l
+	}
 	return b
 }
 
-// ownBranch returns b if no view can reach it, else a copy to put in its place.
-func (m *Map) ownBranch(b *branch) *branch {
+// writableBranch returns b, or a copy to put in its place if a view can reach b.
+func (m *Map) writableBranch(b *branch) *branch {
 	if b.epoch == m.epoch {
 		return b
 	}
@@ -174,10 +205,10 @@ func (m *Map) ownBranch(b *branch) *branch {
 	return &c
 }
 
-// ownLeaf returns the leaf of b that hash leads to, replacing it by a copy if a
-// view can reach it.
-func (m *Map) ownLeaf(b *branch, shift uint, hash uint64) *leaf {
-	l := b.slots[hash>>shift%fanout].leaf
+// writableLeaf returns the leaf of b that hash leads to. If a view can reach the
+// leaf, writableLeaf first replaces it by a copy.
+func (m *Map) writableLeaf(b *branch, shift uint, hash uint64) *leaf {
+	l := b.slots[slotIndex(hash, shift)].leaf
 	if l.epoch == m.epoch {
 		return l
 	}
@@ -186,9 +217,9 @@ func (m *Map) ownLeaf(b *branch, shift uint, hash uint64) *leaf {
 	return l
 }
 
-// divide puts two leaves in the place of the full one that hash leads to.
+// divide replaces the full leaf that hash leads to by two leaves.
 func (m *Map) divide(b *branch, shift uint, hash uint64) {
-	full := b.slots[hash>>shift%fanout].leaf
+	full := b.slots[slotIndex(hash, shift)].leaf
 	halves := [2]*leaf{
 		{epoch: m.epoch, depth: full.depth + 1},
 		{epoch: m.epoch, depth: full.depth + 1},
@@ -207,20 +238,20 @@ func (m *Map) hashBit(l *leaf, i int, bit uint) uint64 {
 	if bit >= pathShift && bit < rootShift {
 		return uint64(l.paths[i]>>(bit-pathShift)) & 1
 	}
-	return m.hash(l.entries[i].key) >> bit & 1
+	return m.hash(l.entries[i].Key) >> bit & 1
 }
 
-// join puts one leaf in the place of two halves that have become small, again
-// and again. It leaves them room to grow, or a key set and deleted in turns
-// would divide and join every time.
+// join replaces two small halves by one leaf, repeatedly. The joined leaf is at
+// most half full: at the limit itself, a key set and deleted in turns would
+// divide and join leaves each time.
 func (m *Map) join(b *branch, shift uint, hash uint64) {
 	for {
-		l := b.slots[hash>>shift%fanout].leaf
+		l := b.slots[slotIndex(hash, shift)].leaf
 		if l.depth == 0 || l.next != nil {
 			return
 		}
 		bit := shift + indexBits - uint(l.depth)
-		other := b.slots[(hash^1<<bit)>>shift%fanout].leaf
+		other := b.slots[slotIndex(hash^1<<bit, shift)].leaf
 		if other == nil || other.depth != l.depth || other.next != nil ||
 			l.count+other.count > leafSize/2 {
 			return
@@ -233,10 +264,32 @@ func (m *Map) join(b *branch, shift uint, hash uint64) {
 	}
 }
 
+// A View is a map as of one moment. A View never changes, so any number of
+// goroutines may read it at once. The zero View is not usable.
+type View struct {
+	hasher
+	root *branch
+	size int
+}
+
+// Len returns the number of entries, in constant time.
+func (v View) Len() int { return v.size }
+
+// Get returns the value of key, and whether key is in the view.
+func (v View) Get(key string) (value string, ok bool) {
+	return v.root.get(v.hash(key), key)
+}
+
+// All calls yield for every entry, in no particular order, until yield returns
+// false.
+func (v View) All(yield func(key, value string) bool) {
+	v.root.all(yield)
+}
+
 // A hasher hashes the keys of one map and its views.
 type hasher struct {
 	seed maphash.Seed
-	keep uint64 // all ones; tests clear bits of it, so that hashes collide
+	keep uint64 // all ones; tests clear bits to make hashes collide
 }
 
 func (h *hasher) hash(key string) uint64 {

@@ -23,14 +23,14 @@ func filled(n int) *Map {
 	return m
 }
 
-// A witness is a view with what it should hold and be, for ever.
+// A witness is a view with its expected contents and a copy of its nodes.
 type witness struct {
 	view  View
 	model map[string]string
 	nodes frozen
 }
 
-// A twin does the same to a map and to a plain map.
+// A twin writes to a Map and to a Go map, its model.
 type twin struct {
 	m     *Map
 	model map[string]string
@@ -78,11 +78,11 @@ func (w *twin) view() {
 
 func (w *twin) drop(i int) { w.views = slices.Delete(w.views, i, i+1) }
 
-// check compares the map and every view with their models, and returns the
-// shape of the map.
+// check compares the map and every view with the models, and returns the shape of
+// the map.
 func (w *twin) check(t require.TestingT) shape {
 	require.Equal(t, len(w.model), w.m.Len())
-	requireSame(t, w.model, View{w.m.hasher, w.m.root, w.m.size}) // not View(), which starts an epoch
+	requireSame(t, w.model, View{w.m.hasher, w.m.root, w.m.size}) // View() would start an epoch
 	for _, seen := range w.views {
 		requireSame(t, seen.model, seen.view)
 		require.True(t, seen.nodes.unchanged(), "a node of a view was written to")
@@ -90,7 +90,7 @@ func (w *twin) check(t require.TestingT) shape {
 	return check(t, w.m)
 }
 
-// requireSame requires that v holds what model does and nothing else.
+// requireSame requires that v and model hold the same entries.
 func requireSame(t require.TestingT, model map[string]string, v View) {
 	require.Equal(t, len(model), v.Len())
 	yielded := 0
@@ -106,7 +106,7 @@ func requireSame(t require.TestingT, model map[string]string, v View) {
 			require.Fail(t, "Get", "%q: %q, %v, want %q", key, got, ok, want)
 		}
 	}
-	for _, key := range []string{"", "missing"} { // the empty key is what the entries beyond the last have
+	for _, key := range []string{"", "missing"} { // unused entries of a leaf have the empty key
 		want, had := model[key]
 		got, ok := v.Get(key)
 		require.Equal(t, had, ok, "%q", key)
@@ -114,7 +114,7 @@ func requireSame(t require.TestingT, model map[string]string, v View) {
 	}
 }
 
-// collisions are masks of hashes. The fewer bits they keep, the more keys collide.
+// collisions are masks of hashes. With fewer bits, more keys collide.
 var collisions = map[string]uint64{
 	"the topmost 4 bits":  0xf << 60,
 	"1 bit in between":    1 << 30,
@@ -123,8 +123,8 @@ var collisions = map[string]uint64{
 	"nothing":             0,
 }
 
-// Whatever is done to a map, it holds what a plain map would, and each of its
-// views what the plain map held when it was taken.
+// After any writes, a map holds the entries of its model, and each view those of
+// the model at the time of the view.
 func TestMapAndViewsAgainstAPlainMap(t *testing.T) {
 	t.Run("whole hashes", rapid.MakeCheck(func(t *rapid.T) { againstAPlainMap(t, newTwin(^uint64(0))) }))
 	t.Run("collisions", rapid.MakeCheck(func(t *rapid.T) {
@@ -180,8 +180,8 @@ func againstAPlainMap(t *rapid.T, w *twin) {
 	})
 }
 
-// Thousands of keys come and go, so that leaves divide and join and branches
-// grow and collapse, several levels deep.
+// Thousands of keys come and go: leaves divide and join, and branches grow and
+// collapse, several levels deep.
 func TestLargeMapAgainstAPlainMap(t *testing.T) {
 	const keys, steps = 12_000, 20
 	seed := rand.Uint64()
@@ -235,8 +235,8 @@ func testDeletingEverything(t *testing.T, keep uint64, n int) {
 	require.Equal(t, shape{branches: 1, leaves: 1, levels: 1}, check(t, m))
 }
 
-// Leaves join only when there is room for more: a key that comes and goes does
-// not divide and join a leaf every time.
+// Leaves join only if the result has room to grow: setting and deleting a key in
+// turns does not divide and join a leaf each time.
 func TestAKeyThatComesAndGoesDividesNothing(t *testing.T) {
 	m := New()
 	for i := 0; ; i++ {
@@ -254,8 +254,8 @@ func TestAKeyThatComesAndGoesDividesNothing(t *testing.T) {
 	}
 }
 
-// Keys whose hashes are all the same are chained at the last level. What leads
-// there costs something once, not with each key.
+// Keys with equal hashes are chained at the last level. The branches that lead to
+// the chain are made once, not for each key.
 func TestKeysThatCannotBeDivided(t *testing.T) {
 	m := New()
 	m.keep = 0
@@ -269,7 +269,7 @@ func TestKeysThatCannotBeDivided(t *testing.T) {
 	found := check(t, m)
 	require.Equal(t, shape{
 		branches: levels,
-		leaves:   levels*indexBits + 1, // an empty one beside each that was divided
+		leaves:   levels*indexBits + 1, // each division leaves an empty leaf
 		chained:  1,
 		levels:   levels,
 		entries:  leafSize + 1,
@@ -287,7 +287,7 @@ func TestKeysThatCannotBeDivided(t *testing.T) {
 	}
 }
 
-// A chain and the leaf beside it stay apart, however little its first leaf has.
+// A chain and its neighbour do not join, however few entries the first leaf has.
 func TestAChainIsNotJoined(t *testing.T) {
 	w := newTwin(1 << lastShift)
 	var chain, beside []string
@@ -320,7 +320,6 @@ func TestTheEmptyMap(t *testing.T) {
 	w.check(t)
 }
 
-// What Delete has nothing to do for, it copies nothing for.
 func TestDeleteOfAMissingKeyCopiesNothing(t *testing.T) {
 	m := filled(10_000)
 	v := m.View()
@@ -328,8 +327,8 @@ func TestDeleteOfAMissingKeyCopiesNothing(t *testing.T) {
 	require.Same(t, v.root, m.root)
 }
 
-// Every Map has a hash seed of its own, or keys that collide in one would do so
-// in all.
+// Every Map has its own hash seed: keys that collide in one map do not collide in
+// all maps.
 func TestMapsDoNotHashAlike(t *testing.T) {
 	one, other := New(), New()
 	require.NotEqual(t, one.hash("key"), other.hash("key"))

@@ -5,10 +5,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
-	"unsafe"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -44,8 +42,7 @@ func TestAllStopsWhenToldInsideAChain(t *testing.T) {
 	}
 }
 
-// Loops over views, one inside the other, with writes and more views in their
-// bodies.
+// A loop over a view may contain writes, more views and loops over them.
 func TestViewsNest(t *testing.T) {
 	m := filled(300)
 	outer := m.View()
@@ -80,12 +77,12 @@ func TestViewsOutliveTheirMap(t *testing.T) {
 	root := weak.Make(m)
 	m = nil
 	runtime.GC()
-	require.Nil(t, root.Value(), "the view does not need the Map")
+	require.Nil(t, root.Value(), "the view does not keep the Map alive")
 	requireSame(t, model, view)
 }
 
-// The nodes that only a view can reach are garbage once it is dropped, in
-// whatever order; all others stay.
+// The nodes that only one view can reach are garbage once the view is dropped, in
+// any order of dropping. All other nodes stay.
 func TestDroppedViewsAreGarbage(t *testing.T) {
 	for range 5 {
 		m := filled(3_000)
@@ -115,7 +112,7 @@ func TestDroppedViewsAreGarbage(t *testing.T) {
 	}
 }
 
-// nodes knows the nodes of several tries without keeping them alive.
+// nodes has weak pointers to the nodes of several tries.
 type nodes struct {
 	branches map[weak.Pointer[branch]]bool
 	leaves   map[weak.Pointer[leaf]]bool
@@ -144,7 +141,7 @@ func (n *nodes) alive() (count int) {
 	return count
 }
 
-// reach returns the nodes that can be reached from m and the views left.
+// reach returns the nodes that m and the remaining views lead to.
 func reach(m *Map, views []*View) map[any]bool {
 	found := map[any]bool{}
 	add := func(root *branch) {
@@ -161,54 +158,8 @@ func reach(m *Map, views []*View) map[any]bool {
 	return found
 }
 
-// A value that was deleted or replaced is garbage with the last view of it, and
-// at once where there is no view.
-func TestOldValuesAreGarbage(t *testing.T) {
-	for name, remove := range map[string]func(m *Map, key string){
-		"deleted":  func(m *Map, key string) { m.Delete(key) },
-		"replaced": func(m *Map, key string) { m.Set(key, "small") },
-	} {
-		for _, full := range []int{0, 5, leafSize - 1, 1_000} {
-			t.Run(fmt.Sprintf("%s among %d", name, full), func(t *testing.T) {
-				m := filled(full)
-				value := setLarge(m, "large")
-				kept := m.View()
-				remove(m, "large")
-				runtime.GC()
-				require.NotNil(t, value.Value(), "the view has it still")
-				requireLarge(t, kept, "large")
-				runtime.GC()
-				require.Nil(t, value.Value())
-
-				value = setLarge(m, "large")
-				remove(m, "large")
-				runtime.GC()
-				require.Nil(t, value.Value())
-				runtime.KeepAlive(m)
-			})
-		}
-	}
-}
-
-// setLarge gives key a value of 1 MiB and returns what tells whether it is
-// still in memory.
-//
-//go:noinline
-func setLarge(m *Map, key string) weak.Pointer[byte] {
-	large := []byte(strings.Repeat("x", 1<<20))
-	value := string(large)
-	m.Set(key, value)
-	return weakOf(value)
-}
-
-func requireLarge(t *testing.T, v View, key string) {
-	value, ok := v.Get(key)
-	require.True(t, ok)
-	require.Len(t, value, 1<<20)
-}
-
-// Any number of goroutines read views, each view by several, while the owner
-// writes. The race detector watches.
+// Several goroutines read each view while the owner writes. The race detector
+// watches.
 func TestViewsAreReadWhileTheMapChanges(t *testing.T) {
 	const keys, rounds, readers = 2_000, 30, 4
 	m := filled(keys)
@@ -234,7 +185,7 @@ func TestViewsAreReadWhileTheMapChanges(t *testing.T) {
 	check(t, m)
 }
 
-// requireRound requires that v is of one moment: all keys, with one value.
+// requireRound requires that v is of one moment: all keys have the same value.
 func requireRound(t *testing.T, v View, keys int, want string) {
 	seen := 0
 	for _, value := range v.All {
@@ -253,5 +204,3 @@ func requireRound(t *testing.T, v View, keys int, want string) {
 		}
 	}
 }
-
-func weakOf(s string) weak.Pointer[byte] { return weak.Make(unsafe.StringData(s)) }
