@@ -141,10 +141,12 @@ type Tx struct {
 	undo  []change
 }
 
-// A change is an entry as it was before a write of a Tx.
+// A change is what the last write of a Tx to a key has replaced. The old entry has
+// its own key: an equal one, but perhaps cut from another large string.
 type change struct {
-	key, old string
-	existed  bool
+	key     string
+	old     trie.Entry
+	existed bool
 }
 
 // entries returns the map until the function returns.
@@ -165,14 +167,14 @@ func (tx *Tx) Len() int { return tx.entries().Len() }
 
 // Set gives key a value. The write stands if the function returns nil.
 func (tx *Tx) Set(key, value string) {
-	old, existed := tx.entries().Set(key, value)
+	old, existed := tx.entries().Replace(trie.Entry{Key: key, Value: value})
 	tx.undo = append(tx.undo, change{key, old, existed})
 }
 
 // Delete removes key, if key is in the map. The removal stands if the function
 // returns nil.
 func (tx *Tx) Delete(key string) {
-	if old, existed := tx.entries().Delete(key); existed {
+	if old, existed := tx.entries().Remove(key); existed {
 		tx.undo = append(tx.undo, change{key, old, existed})
 	}
 }
@@ -187,7 +189,7 @@ func (tx *Tx) end(committed bool) {
 	}
 	for _, c := range slices.Backward(tx.undo) {
 		if c.existed {
-			st.entries.Set(c.key, c.old)
+			st.entries.Replace(c.old)
 		} else {
 			st.entries.Delete(c.key)
 		}

@@ -227,7 +227,7 @@ func readBackup(file *durable.File) (*trie.Map, error) {
 		entries = trie.New()
 		err := codec.Decode(r, entries.AddAll)
 		if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
-			return &CorruptError{Path: name, Offset: syntax.Offset, Err: syntax.Err}
+			return &CorruptError{name, syntax.Offset, syntax.Line, syntax.Key, syntax.Err}
 		}
 		return err
 	})

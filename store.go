@@ -111,12 +111,14 @@ var (
 type CorruptError struct {
 	Path   string // the file
 	Offset int64  // how many bytes come before the place
+	Line   int    // the line of the place, from 1
+	Key    string // the key whose entry is at fault, or "" if none is known
 	Err    error  // the fault
 }
 
 // Error names the file, the place and the fault.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("genie: load %s: %v: at byte %d: %v", e.Path, ErrCorrupt, e.Offset, e.Err)
+	return fmt.Sprintf("genie: load %s: %v: line %d, byte %d: %v", e.Path, ErrCorrupt, e.Line, e.Offset, e.Err)
 }
 
 // Unwrap returns [ErrCorrupt] and e.Err.
