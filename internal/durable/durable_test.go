@@ -2,6 +2,8 @@ package durable_test
 
 import (
 	"io"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,25 +16,44 @@ const (
 	backup   = "/disk/backup.json"
 	handOver = backup + ".loaded"
 	previous = backup + ".prev"
+	lockFile = backup + ".lock"
 )
+
+// long has the tests that enumerate do so to the end. A function, since go test
+// does not see, when it looks for cached results, what a variable read.
+func long() bool { return os.Getenv("GENIE_LONG") != "" }
 
 // start does what a process does first, and returns what it has loaded.
 func start(fsys durable.FS, path string) (f *durable.File, loaded string, err error) {
-	if f, err = durable.Open(fsys, path); err != nil {
+	if f, err = durable.Open(fsys, path, 0); err != nil {
 		return nil, "", err
 	}
-	err = f.Load(func(_ string, r io.Reader) error {
-		data, err := io.ReadAll(r)
-		loaded = string(data)
-		return err
-	})
-	if !f.Loaded() {
-		loaded = ""
-	}
+	loaded, err = loadInto(f)
 	return f, loaded, err
 }
 
+func loadInto(f *durable.File) (loaded string, err error) {
+	err = f.Load(readInto(&loaded))
+	return loaded, err
+}
+
+func readInto(contents *string) func(string, io.Reader) error {
+	return func(_ string, r io.Reader) error {
+		data, err := io.ReadAll(r)
+		*contents = string(data)
+		return err
+	}
+}
+
 func commit(f *durable.File, contents string) error {
+	return write(f, contents, (*durable.Pending).Commit)
+}
+
+func commitBlank(f *durable.File) error {
+	return write(f, "{}\n", (*durable.Pending).CommitBlank)
+}
+
+func write(f *durable.File, contents string, end func(*durable.Pending) error) error {
 	p, err := f.Create()
 	if err != nil {
 		return err
@@ -41,7 +62,7 @@ func commit(f *durable.File, contents string) error {
 		p.Abort()
 		return err
 	}
-	return p.Commit()
+	return end(p)
 }
 
 // A process works on a model of a disk.
@@ -87,13 +108,27 @@ func (p *process) kill() {
 	durable.Forget(p.fsys)
 }
 
-// requireFiles requires that the disk has these files and no other.
-func requireFiles(t *testing.T, disk *durabletest.Disk, want map[string]string) {
+// recovered returns what a process loads that has the disk to itself.
+func recovered(t *testing.T, disk *durabletest.Disk) string {
 	t.Helper()
-	got := map[string]string{}
+	p := disk.Process()
+	defer durable.Forget(p)
+	_, loaded, err := start(p, backup)
+	require.NoError(t, err)
+	return loaded
+}
+
+type files = map[string]string
+
+// requireFiles requires that the disk has these files and no other but a lock's.
+func requireFiles(t *testing.T, disk *durabletest.Disk, want files) {
+	t.Helper()
+	got := files{}
 	for _, name := range disk.Names() {
-		data, _ := disk.ReadFile(name)
-		got[name] = string(data)
+		if !strings.HasSuffix(name, ".lock") {
+			data, _ := disk.ReadFile(name)
+			got[name] = string(data)
+		}
 	}
 	require.Equal(t, want, got)
 }

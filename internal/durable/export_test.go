@@ -1,13 +1,20 @@
 package durable
 
-// Forget drops what the registry holds for fsys, as the end of the process does.
+// Forget drops what the registry has of fsys, as the end of the process does.
 // Tests start many processes within the one they are.
 func Forget(fsys FS) {
-	owned.mu.Lock()
-	defer owned.mu.Unlock()
-	for where := range owned.held {
-		if where.fs == fsys {
-			delete(owned.held, where)
+	claims.mu.Lock()
+	defer claims.mu.Unlock()
+	for at := range claims.claims {
+		if at.fs == fsys {
+			delete(claims.claims, at)
 		}
 	}
+}
+
+// Claims returns how many paths this process has a claim on.
+func Claims() int {
+	claims.mu.Lock()
+	defer claims.mu.Unlock()
+	return len(claims.claims)
 }

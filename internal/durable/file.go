@@ -2,74 +2,140 @@
 // contents or all of the new, whatever happens in between: a full disk, an I/O
 // error, kill -9, a power cut.
 //
-// A [File] is replaced by a whole new one (Create, Write, Commit) and is emptied
-// by handing its contents over to a second file (Load), which stays until the
-// next Commit. docs/design.md gives the order of the operations and what each
-// is for; here each step says what would be lost without it.
+// A [File] belongs to one process at a time: [Open] locks the path or fails. The
+// file is replaced by a whole new one (Create, Write, Commit) and is emptied by
+// moving its contents to the hand-over file (Load), which stays until the next
+// Commit. docs/design.md has Load and Commit as tables of numbered steps; the
+// comments here have the same numbers. [Read] only reads, beside a running owner
+// too.
 package durable
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math/rand/v2"
+	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"time"
 )
 
-// A File is a backup file. It belongs to one goroutine at a time.
+// ErrNotRegular is returned where a directory, a link, a pipe, a socket or a
+// device has the name of a file, and for a path that can only name a directory.
+var ErrNotRegular = errors.New("not a regular file")
+
+var (
+	errReserved = errors.New("the name is of the form that is kept for files beside a backup file")
+	errChanged  = errors.New("another program changes the file again and again")
+)
+
+// attempts bounds how often an operation begins again because another program
+// has changed a file meanwhile.
+const attempts = 100
+
+// A File is a backup file. A File belongs to one goroutine at a time; several
+// Files of one process may have one path.
 type File struct {
-	fs   FS
-	path string
+	fs     FS
+	path   string
+	folder string // of path, with the separator behind it
+	name   string // of path, without the folder
+	wait   time.Duration
 
-	// left is what Load or Commit left at path, or nil. A file that is
-	// something else has been written by somebody else.
-	left fs.FileInfo
+	// claim is what this process has of path, or nil before Open has succeeded
+	// and after Close.
+	claim *claim
+	// holds is whether claim was locked for this File: false while Open waits.
+	holds bool
 
-	// loaded is the hand-over file, if this File loaded it: ours to remove, and
-	// nobody else's to load, until a Commit.
-	loaded Handle
+	// lastSeen describes the file as this File has last written or emptied it,
+	// or is nil. If the file is different, another program has written it.
+	lastSeen fs.FileInfo
 }
 
-// Open returns the File that path leads to, which need not exist; its folder
-// must. It removes what dead processes left of unfinished backups.
-func Open(fsys FS, path string) (*File, error) {
-	path, err := fsys.Resolve(path)
+// Open locks the file that path leads to, which need not exist; its folder must.
+// If another process has locked the file, Open waits, and returns an error that
+// is [ErrInUse] when wait is over. Other errors tell that the path or the names
+// beside it are not usable. Open changes neither the file nor the files beside
+// it, the lock's own and what dead processes have left of unfinished backups
+// aside.
+func Open(fsys FS, path string, wait time.Duration) (*File, error) {
+	resolved, err := fsys.Resolve(path)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{fs: fsys, path: path}
-	if _, err := f.stat(path); err != nil {
-		return nil, err
+	f := newFile(fsys, resolved, wait)
+	for _, name := range []string{filepath.Base(path), f.name} {
+		if f.reserved(name) {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: errReserved}
+		}
 	}
-	return f, f.sweep()
+	// The last name is the longest that is made: it shows whether all fit.
+	for _, name := range []string{f.path, f.HandOver(), f.Previous(), f.newTempName()} {
+		if _, err := f.stat(name); err != nil {
+			return nil, err
+		}
+	}
+	return f, f.hold()
+}
+
+func newFile(fsys FS, path string, wait time.Duration) *File {
+	folder, name := filepath.Split(path)
+	return &File{fs: fsys, path: path, folder: folder, name: name, wait: wait}
+}
+
+// reserved reports whether a store of that name would share files with a store
+// of another name. Some file systems take upper for lower case.
+func (f *File) reserved(name string) bool {
+	name = strings.ToLower(name)
+	for _, suffix := range []string{handOverSuffix, previousSuffix, lockSuffix} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return tempOfAny.MatchString(name)
+}
+
+// Close lets go of the file: the last File on a path that this process closes
+// unlocks the path. A later Create locks the path again, and this File then owns
+// nothing that it has loaded before. Close may be called again.
+func (f *File) Close() error {
+	if f.claim == nil {
+		return nil
+	}
+	c := f.claim
+	f.claim, f.holds = nil, false
+	return claims.leave(c, f)
 }
 
 // Path returns the absolute path of the file, with links resolved.
 func (f *File) Path() string { return f.path }
 
-// HandOver returns the path of the file that holds what was loaded, from the
+const (
+	handOverSuffix = ".loaded"
+	previousSuffix = ".prev"
+)
+
+// HandOver returns the path of the file that holds the loaded contents, from the
 // load to the next backup.
-func (f *File) HandOver() string { return f.path + ".loaded" }
+func (f *File) HandOver() string { return f.path + handOverSuffix }
 
-// Previous returns the path under which a file of somebody else is kept that
-// was in the way of a backup.
-func (f *File) Previous() string { return f.path + ".prev" }
+// Previous returns the path of the copy that Commit makes of a file that another
+// program has written, and that Load makes of an older hand-over file.
+func (f *File) Previous() string { return f.path + previousSuffix }
 
-// Intact reports whether the file is as this File left it.
+// Intact reports whether the file is as this File has last written or emptied it.
 func (f *File) Intact() bool {
 	now, err := f.stat(f.path)
-	return err == nil && f.isLeft(now)
+	return err == nil && f.unchanged(now, f.lastSeen)
 }
 
-func (f *File) isLeft(now fs.FileInfo) bool {
-	return now != nil && f.left != nil && f.fs.Same(now, f.left) &&
-		now.Size() == f.left.Size() && now.ModTime().Equal(f.left.ModTime())
+// unchanged reports whether a and b are of one file, with no write in between.
+func (f *File) unchanged(a, b fs.FileInfo) bool {
+	return a != nil && b != nil && f.fs.Same(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// stat describes the regular file name, or returns nil where there is none.
+// stat describes the regular file name, or returns nil if name does not exist.
 func (f *File) stat(name string) (fs.FileInfo, error) {
 	info, err := f.fs.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,122 +150,57 @@ func (f *File) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// filled is stat for files with something in them.
-func (f *File) filled(name string) (bool, error) {
-	info, err := f.stat(name)
-	return info != nil && info.Size() > 0, err
-}
-
-func (f *File) syncDir() error { return f.fs.SyncDir(filepath.Dir(f.path)) }
-
-// tempPrefix starts the names of files that are being written.
-func (f *File) tempPrefix() string { return "." + filepath.Base(f.path) + ".tmp-" }
-
-// createTemp makes a file beside the real one, on the same file system, which
-// a rename cannot leave.
-func (f *File) createTemp() (h Handle, name string, err error) {
-	for range attempts {
-		name = filepath.Join(filepath.Dir(f.path), f.tempPrefix()+strconv.FormatUint(rand.Uint64(), 36))
-		h, err = f.fs.Create(name)
-		if !errors.Is(err, fs.ErrExist) {
-			break
-		}
-	}
-	if err == nil {
-		if err = h.Chmod(0o600); err != nil { // a umask of 0777 made it 0000
-			f.discard(h, name)
-		}
-	}
-	return h, name, err
-}
-
-// discard removes a file that came to nothing. Its errors have nobody to help:
-// the one that led here is reported, and the next Open sweeps.
-func (f *File) discard(h Handle, name string) {
-	h.Close()
-	_ = f.fs.Remove(name)
-}
-
-// sweep removes the temporary files that nobody holds a lock on. A folder that
-// may be searched but not listed keeps them.
-func (f *File) sweep() error {
-	dir := filepath.Dir(f.path)
-	names, err := f.fs.List(dir)
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	for _, name := range names {
-		if !strings.HasPrefix(name, f.tempPrefix()) {
-			continue
-		}
-		name = filepath.Join(dir, name)
-		h, dead, err := f.fs.Own(name)
-		if err == nil && dead {
-			_ = f.fs.Remove(name)
-		}
-		if h != nil {
-			h.Close()
-		}
-	}
-	return nil
-}
-
-// displace locks what a backup is to take the place of, so that no Load can hand
-// it over meanwhile, and returns it, or nil where there is nothing. What is not
-// ours is kept.
-func (f *File) displace() (old Handle, err error) {
-	var ours bool
-	err = inTurn(func() error {
-		old, ours, err = f.standing()
+// open opens the regular file name for reading, or returns nil if name does not
+// exist.
+func (f *File) open(name string) (Handle, fs.FileInfo, error) {
+	var h Handle
+	err := patiently(f.wait, func() (err error) {
+		h, err = f.fs.Open(name)
 		return err
 	})
-	if old == nil || ours {
-		return old, err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
 	}
-	if err := f.copyToPrevious(old); err != nil {
-		old.Close()
-		return nil, fmt.Errorf("keep a copy of a file written by somebody else: %w", err)
+	if err != nil {
+		return nil, nil, err
 	}
-	return old, nil
-}
-
-// standing returns the file at path, locked, if it has contents.
-func (f *File) standing() (h Handle, ours bool, err error) {
-	full, err := f.filled(f.path)
-	if err != nil || !full {
-		return nil, false, err
-	}
-	if h, err = f.own(f.path); err != nil {
-		return nil, false, err
-	}
-	now, err := f.stat(f.path)
-	if err == nil && (now == nil || now.Size() == 0) {
-		err = errMoved
-	}
+	info, err := h.Stat()
 	if err != nil {
 		h.Close()
-		return nil, false, err
+		return nil, nil, err
 	}
-	return h, f.isLeft(now), nil
+	return h, info, nil
 }
 
-// copyToPrevious makes a copy, since a hard link is not to be had everywhere and
-// a rename would leave path empty for a moment.
-func (f *File) copyToPrevious(from Handle) error {
-	h, name, err := f.createTemp()
-	if err != nil {
+func (f *File) syncFolder() error { return f.fs.SyncDir(f.folder) }
+
+// renameAt renames name to to, where one of the two is the backup file.
+func (f *File) renameAt(name, to string) error {
+	err := f.fs.Rename(name, to)
+	if isMount(err) {
+		return fmt.Errorf("%w (a file that is mounted by itself cannot be replaced: mount its folder)", err)
+	}
+	return err
+}
+
+// keepPrevious gives name, which has contents, the name Previous, and returns
+// when that survives a power cut.
+func (f *File) keepPrevious(name string) error {
+	if _, err := f.stat(f.Previous()); err != nil {
 		return err
 	}
-	if _, err = io.Copy(h, from); err == nil {
-		err = h.Sync()
-	}
-	if err == nil {
-		err = f.fs.Rename(name, f.Previous())
-	}
-	if err != nil {
-		f.discard(h, name)
+	if err := f.fs.Rename(name, f.Previous()); err != nil {
 		return err
 	}
-	// Its name must be on the disk before the file is replaced.
-	return errors.Join(f.syncDir(), h.Close())
+	return f.syncFolder()
+}
+
+// absolute puts the working folder in front of a relative path, and leaves the
+// rest as it is: only the system knows where the .. of link/../file leads.
+func absolute(path string) (string, error) {
+	if lexical || filepath.IsAbs(path) {
+		return filepath.Abs(path)
+	}
+	folder, err := os.Getwd()
+	return folder + string(filepath.Separator) + path, err
 }

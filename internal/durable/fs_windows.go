@@ -9,46 +9,68 @@ import (
 	"unsafe"
 )
 
-// A file is locked here by the way it is open: nobody else may read or write it,
-// but it may be renamed and removed. That is flock's behaviour, near enough, and
-// the system ends it with the process.
-const shareNothingButDelete = syscall.FILE_SHARE_DELETE
+// lexical is whether the system itself drops the .. of a path together with the
+// name before it.
+const lexical = true
 
-// Create makes name and opens it so that nobody else can.
+const (
+	shareAll     = syscall.FILE_SHARE_READ | syscall.FILE_SHARE_WRITE | syscall.FILE_SHARE_DELETE
+	shareNothing = 0
+
+	readWrite = syscall.GENERIC_READ | syscall.GENERIC_WRITE
+)
+
+// Create makes name, and allows that it is renamed while it is open.
 func (OS) Create(name string) (Handle, error) {
-	return open(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, syscall.CREATE_NEW)
+	return opened(open(name, readWrite, shareAll, syscall.CREATE_NEW))
 }
 
-// Own asks for write access as well, without which Sync fails.
-func (OS) Own(name string) (Handle, bool, error) {
+// Open asks for write access as well, without which Sync fails, if that is
+// permitted.
+func (OS) Open(name string) (Handle, error) {
 	info, err := os.Lstat(name)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, false, &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
 	}
-	f, err := open(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, syscall.OPEN_EXISTING)
-	if errors.Is(err, errSharingViolation) {
-		return nil, false, nil
+	h, err := opened(open(name, readWrite, shareAll, syscall.OPEN_EXISTING))
+	if errors.Is(err, fs.ErrPermission) {
+		return opened(open(name, syscall.GENERIC_READ, shareAll, syscall.OPEN_EXISTING))
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	return f, true, nil
+	return h, err
 }
 
-func open(name string, access, disposition uint32) (*os.File, error) {
+// OpenLock opens the file so that no other process can, which is the lock.
+func (OS) OpenLock(name string) (Handle, error) {
+	h, err := opened(open(name, readWrite, shareNothing, syscall.OPEN_ALWAYS))
+	if errors.Is(err, errSharingViolation) {
+		return nil, ErrInUse
+	}
+	return h, err
+}
+
+func open(name string, access, share, disposition uint32) (*os.File, error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	h, err := syscall.CreateFile(path, access, shareNothingButDelete, nil, disposition, syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	h, err := syscall.CreateFile(path, access, share, nil, disposition, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	return os.NewFile(uintptr(h), name), nil
 }
+
+// Lock has nothing to do: see OpenLock.
+func (file) Lock() error { return nil }
+
+// Chown does nothing: a new file has the access rules of its folder.
+func (file) Chown(fs.FileInfo) error { return nil }
+
+// trusted trusts every file: a folder here has no sticky bit.
+func trusted(string, fs.FileInfo) error { return nil }
 
 const (
 	errSharingViolation = syscall.Errno(32)
@@ -60,10 +82,6 @@ const (
 	// for as long (its package robustio).
 	scanners = 2 * time.Second
 )
-
-// replacesOpenFiles says that Rename may replace a file that somebody has open.
-// Which systems and file systems allow that here depends on their age.
-const replacesOpenFiles = false
 
 var moveFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("MoveFileExW")
 
@@ -100,3 +118,8 @@ func move(from, to string) error {
 
 // SyncDir has nothing to do: Rename writes through.
 func (OS) SyncDir(string) error { return nil }
+
+// passes reports whether err ends by itself, as when a scanner has the file open.
+func passes(err error) bool { return errors.Is(err, errSharingViolation) }
+
+func isMount(error) bool { return false }

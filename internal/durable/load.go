@@ -7,211 +7,221 @@ import (
 	"io/fs"
 )
 
-// Load gives the contents of the file to read and empties the file. The
-// contents are in the file or in the hand-over file at every instant, and stay
-// in the latter until a Commit; a start in between loads them from there. While
-// the process that loaded them lives they are its own: another Load, there or in
-// another process, finds nothing.
+// Load passes the contents of the file to read and then empties the file. At
+// every instant the contents are in the file or in the hand-over file, where they
+// stay until a Commit; a later process loads them from there. Within this process
+// another Load finds nothing meanwhile.
 //
-// read is not called where there is nothing to load. It may be called again,
-// from the start, when the file was replaced meanwhile, and what it has read may
-// become another process's: see Loaded. Its error is returned, and no file is
-// touched.
+// Load does not call read if there is nothing to load. It calls read again, from
+// the start, if another program has changed the file meanwhile. If read returns
+// an error, Load returns that error, and no file has changed.
+//
+// Load also makes sure that a backup can be written at all, with contents and
+// without: it makes a temporary file and syncs the folder.
 func (f *File) Load(read func(name string, r io.Reader) error) error {
-	err := inTurn(func() error { return f.load(read) })
-	switch {
-	case errors.Is(err, ErrInUse): // whoever is loading it takes long to read
-		return f.nothingToLoad()
-	case errors.Is(err, errMoved):
-		return &fs.PathError{Op: "load", Path: f.path, Err: err}
+	// L1. The path's mutex, to the end, and the path's lock, which Open has taken
+	// and after which it has swept. Without the mutex the first backup of another
+	// store of this process could be moved between its rename and its sync.
+	leave, err := f.enter()
+	if err != nil {
+		return err
 	}
-	return err
+	defer leave()
+	for range attempts {
+		if err := f.load(read); !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return &fs.PathError{Op: "load", Path: f.path, Err: errChanged}
 }
 
-// Loaded reports whether what Load read last is this File's own, until a Commit.
-func (f *File) Loaded() bool { return f.loaded != nil }
-
+// load carries out the steps from L2 on. It returns errChanged if another
+// program has changed the file meanwhile: then all steps are to be done again.
 func (f *File) load(read func(name string, r io.Reader) error) error {
-	name, err := f.source()
+	// L2. The source is the file if it is not empty, else the hand-over file if
+	// that is not empty and no store of this process has loaded it, else none.
+	source, name, before, err := f.openSource()
 	if err != nil {
 		return err
 	}
-	if name == "" {
-		return f.nothingToLoad()
+	if source != nil {
+		defer source.Close()
+
+		// L3. Read all of it; after an error nothing is touched.
+		if err := read(name, source); err != nil {
+			return f.mentionHandOver(name, err)
+		}
+
+		// L4. Sync the source, since its editor may not have: a power cut could
+		// leave the names of the steps to come without the contents.
+		if err := source.Sync(); err != nil {
+			return err
+		}
 	}
-	h, err := f.claim(name)
-	if errors.Is(err, ErrInUse) && name == f.HandOver() { // whoever loaded it lives
-		return f.nothingToLoad()
-	}
+
+	// L4, too, and also if there is nothing to load. Make a temporary file, or a
+	// full disk and a missing permission would show only after something has
+	// moved, or in the first backup. Sync the folder, or the name of the source
+	// might not be durable when L5 takes away an older one.
+	temp, tempName, err := f.createTemp()
 	if err != nil {
 		return err
 	}
-	if err := read(name, h); err != nil {
-		h.Close()
-		return f.withOther(name, err)
+	keepOwner(temp, before)
+	if err = f.syncFolder(); err == nil && source != nil && name == f.path {
+		err = f.moveAway(before)
 	}
-	if err := f.clear(name, h); err != nil {
-		h.Close()
+	if err != nil {
+		f.discard(temp, tempName)
 		return err
 	}
-	f.loaded = h
-	owned.hold(holding{f.fs, f.HandOver()}, h)
+
+	// L8. The file, empty. It needs no sync: it has nothing to lose.
+	if err := f.leaveEmpty(temp, tempName, before, source != nil); err != nil {
+		return err
+	}
+	if source != nil {
+		f.claim.setLoader(f, before)
+	}
 	return nil
 }
 
-// source returns which file holds the contents: the file if it is not empty,
-// else the hand-over file, if there is one and this process does not own it.
-func (f *File) source() (string, error) {
-	full, err := f.filled(f.path)
-	if err != nil || full {
-		return f.path, err
-	}
-	full, err = f.filled(f.HandOver())
-	if err != nil || !full {
-		return "", err
-	}
-	if ours, err := f.ownsHandOver(); err != nil || ours {
-		return "", err
-	}
-	return f.HandOver(), nil
-}
-
-// ownsHandOver reports whether a store of this process has loaded what is the
-// hand-over file now. The one that it loaded may be gone, and another be there.
-func (f *File) ownsHandOver() (bool, error) {
-	h := owned.at(holding{f.fs, f.HandOver()})
-	if h == nil {
-		return false, nil
-	}
-	err := f.isAt(h, f.HandOver())
-	if errors.Is(err, errMoved) || errors.Is(err, fs.ErrClosed) { // its store has committed meanwhile
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func (f *File) nothingToLoad() error {
-	left, err := f.stat(f.path)
-	// What is not empty belongs to another process, which is loading it.
-	if left != nil && left.Size() == 0 {
-		f.left = left
-	}
-	return err
-}
-
-// claim opens and locks name, and makes sure that it is still what source
-// chooses.
-func (f *File) claim(name string) (Handle, error) {
-	h, err := f.own(name)
+// openSource opens the file to be loaded. If there is none, the handle is nil and
+// the description that of the file at path, or nil.
+func (f *File) openSource() (h Handle, name string, info fs.FileInfo, err error) {
+	now, err := f.stat(f.path)
 	if err != nil {
-		return nil, err
+		return nil, "", nil, err
 	}
-	again, err := f.source()
-	if err == nil && again != name {
-		err = errMoved
+	name = f.path
+	if now == nil || now.Size() == 0 {
+		name = f.HandOver()
+		info, err := f.stat(name)
+		if err != nil || info == nil || info.Size() == 0 || f.unchanged(info, f.claim.loadedNow()) {
+			return nil, "", now, err
+		}
 	}
-	if err != nil {
+	h, info, err = f.open(name)
+	if err == nil && (h == nil || info.Size() == 0) {
+		err = errChanged
+	}
+	if err != nil && h != nil {
 		h.Close()
-		return nil, err
 	}
-	return h, nil
+	return h, name, info, err
 }
 
-// withOther adds to the error of reading name where else data may be.
-func (f *File) withOther(name string, err error) error {
-	if full, _ := f.filled(f.HandOver()); full && name == f.path {
+// moveAway carries out the steps L5 to L7, for a source that is the file itself
+// and was read as before describes.
+func (f *File) moveAway(before fs.FileInfo) error {
+	// L5. Keep an older hand-over file, which nobody will load any more. Its new
+	// name must be durable before the old one is taken.
+	old, err := f.hasContents(f.HandOver())
+	if err != nil {
+		return err
+	}
+	if old {
+		if err := f.keepPrevious(f.HandOver()); err != nil {
+			return err
+		}
+	}
+
+	// L6. Look whether the file is still the one that was read, then move it.
+	now, err := f.stat(f.path)
+	if err != nil {
+		return err
+	}
+	if !f.unchanged(now, before) {
+		return errChanged
+	}
+	if err := f.renameAt(f.path, f.HandOver()); err != nil {
+		return err
+	}
+
+	// L7. Sync the folder. Without it a power cut could leave the empty file of
+	// L8, and the contents without a name.
+	return f.syncFolder()
+}
+
+// mentionHandOver adds to the error of reading name which other file has data.
+func (f *File) mentionHandOver(name string, err error) error {
+	if other, _ := f.hasContents(f.HandOver()); other && name == f.path {
 		return fmt.Errorf("%w; %s holds what was loaded before it", err, f.HandOver())
 	}
 	return err
 }
 
-// clear leaves an empty file, and the contents of name, open as h, in the
-// hand-over file.
-func (f *File) clear(name string, h Handle) error {
-	// The file may be an edit that its editor did not sync: after a power cut
-	// the names below would be there and the contents not.
-	if err := h.Sync(); err != nil {
-		return err
+// leaveEmpty leaves an empty file at path, and no temporary file. It does not
+// replace a file with contents: another program may just have written it. If
+// nothing was loaded and there is no file, none is made.
+func (f *File) leaveEmpty(temp Handle, tempName string, like fs.FileInfo, loaded bool) error {
+	now, err := f.stat(f.path)
+	if err == nil && now != nil && now.Size() > 0 {
+		err = errChanged
 	}
-	// Room for the empty file comes first, so that a full disk shows before
-	// anything has moved.
-	room, roomName, err := f.createTemp()
+	if err == nil && now != nil && !f.claim.replaceable {
+		return f.replaceEmpty(temp, tempName)
+	}
+	f.discard(temp, tempName)
+	if err == nil && now == nil && loaded {
+		now, err = f.createEmpty(like)
+	}
 	if err != nil {
 		return err
 	}
-	err = f.handOver(name, h)
+	f.lastSeen = now
+	return nil
+}
+
+// replaceEmpty replaces an empty file by another: a file that is mounted by
+// itself does not allow that, and neither would it allow a backup.
+func (f *File) replaceEmpty(temp Handle, tempName string) error {
+	now, err := temp.Stat()
 	if err == nil {
-		// The contents must have their name on the disk before the file is
-		// empty there.
-		err = f.syncDir()
+		err = f.renameAt(tempName, f.path)
 	}
-	f.discard(room, roomName)
 	if err != nil {
+		f.discard(temp, tempName)
 		return err
 	}
-	return f.makeEmpty()
+	f.lastSeen, f.claim.replaceable = now, true
+	return temp.Close()
 }
 
-// makeEmpty makes an empty file where there is none. It needs no sync: it has
-// nothing to lose. Renaming one to the place would destroy what another process
-// has backed up there since anybody looked.
-func (f *File) makeEmpty() error {
-	h, err := f.fs.Create(f.path)
+func (f *File) createEmpty(like fs.FileInfo) (fs.FileInfo, error) {
+	h, err := f.create(f.path)
 	if errors.Is(err, fs.ErrExist) {
-		return f.leaveEmpty()
+		return nil, errChanged
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err = h.Chmod(0o600); err == nil {
-		f.left, err = h.Stat()
-	}
-	return errors.Join(err, h.Close())
+	keepOwner(h, like)
+	now, err := h.Stat()
+	return now, errors.Join(err, h.Close())
 }
 
-// leaveEmpty returns errMoved unless there is an empty file already.
-func (f *File) leaveEmpty() error {
-	left, err := f.stat(f.path)
-	if err == nil && (left == nil || left.Size() > 0) {
-		return errMoved
-	}
-	f.left = left
-	return err
+// setLoader notes that f has loaded the hand-over file, which info describes.
+func (c *claim) setLoader(f *File, info fs.FileInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loader, c.loaded = f, info
 }
 
-// handOver moves the file to the hand-over file, unless that is where the
-// contents are.
-func (f *File) handOver(name string, h Handle) error {
-	if name == f.HandOver() {
+// loadedBy returns the File that has loaded the hand-over file, or nil.
+func (c *claim) loadedBy() *File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loader
+}
+
+// loadedNow describes the hand-over file that a File of this process has loaded,
+// or returns nil.
+func (c *claim) loadedNow() fs.FileInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.loader == nil {
 		return nil
 	}
-	err := f.makeWay()
-	if err == nil {
-		err = f.fs.Rename(name, f.HandOver())
-	}
-	if err == nil {
-		err = f.isAt(h, f.HandOver()) // else a newer backup came between
-	}
-	if errors.Is(err, fs.ErrNotExist) { // another process was faster
-		return errMoved
-	}
-	return err
-}
-
-// makeWay keeps an older hand-over file as Previous: nobody will load it any
-// more, but somebody may want it.
-func (f *File) makeWay() error {
-	full, err := f.filled(f.HandOver())
-	if err != nil || !full {
-		return err
-	}
-	// The backup that is newer may be one whose Commit did not get as far as
-	// this sync. Then the hand-over file is all that is durable.
-	if err := f.syncDir(); err != nil {
-		return err
-	}
-	if err := f.fs.Rename(f.HandOver(), f.Previous()); err != nil {
-		return err
-	}
-	return f.syncDir() // or what replaces the old one could reach the disk first
+	return c.loaded
 }

@@ -19,12 +19,9 @@ func (n noSync) Create(name string) (durable.Handle, error) {
 	return noSyncHandle{h}, err
 }
 
-func (n noSync) Own(name string) (durable.Handle, bool, error) {
-	h, owned, err := n.FS.Own(name)
-	if h == nil {
-		return nil, owned, err
-	}
-	return noSyncHandle{h}, owned, err
+func (n noSync) Open(name string) (durable.Handle, error) {
+	h, err := n.FS.Open(name)
+	return noSyncHandle{h}, err
 }
 
 type noSyncHandle struct{ durable.Handle }
@@ -34,7 +31,7 @@ func (noSyncHandle) Sync() error { return nil }
 // noSyncOfLoaded does not sync what is loaded.
 type noSyncOfLoaded struct{ durable.FS }
 
-func (n noSyncOfLoaded) Own(name string) (durable.Handle, bool, error) { return noSync(n).Own(name) }
+func (n noSyncOfLoaded) Open(name string) (durable.Handle, error) { return noSync(n).Open(name) }
 
 // noSyncDir is a file system on which directories are not synced.
 type noSyncDir struct{ durable.FS }
@@ -54,7 +51,7 @@ func (h hasty) Rename(from, to string) error {
 
 // clearInPlace loads as one would who has not thought of the power.
 func clearInPlace(disk *durabletest.Disk, fsys durable.FS) (f *durable.File, loaded string, err error) {
-	if f, err = durable.Open(fsys, backup); err != nil {
+	if f, err = durable.Open(fsys, backup, 0); err != nil {
 		return nil, "", err
 	}
 	data, _ := disk.ReadFile(backup)

@@ -15,8 +15,9 @@ import (
 // from 0, and has those fail that a test asks for. Its methods may be called by
 // several goroutines.
 //
-// The operations are named Resolve, Stat, List, Create, Own, Rename, Remove and
-// SyncDir, and those of handles Read, Write, Sync, Close, Chmod and Fstat.
+// The operations are named Resolve, Stat, List, Create, Open, OpenLock, Rename,
+// Remove and SyncDir, and those of handles Read, Write, Sync, Close, Chmod, Chown,
+// Lock and Fstat.
 type Faults struct {
 	under durable.FS
 
@@ -145,13 +146,22 @@ func (f *Faults) Create(name string) (durable.Handle, error) {
 	return f.opened(h, name), err
 }
 
-// Own is an operation of [durable.FS].
-func (f *Faults) Own(name string) (durable.Handle, bool, error) {
-	if err := f.step("Own", name); err != nil {
-		return nil, false, err
+// Open is an operation of [durable.FS].
+func (f *Faults) Open(name string) (durable.Handle, error) {
+	if err := f.step("Open", name); err != nil {
+		return nil, err
 	}
-	h, owned, err := f.under.Own(name)
-	return f.opened(h, name), owned, err
+	h, err := f.under.Open(name)
+	return f.opened(h, name), err
+}
+
+// OpenLock is an operation of [durable.FS].
+func (f *Faults) OpenLock(name string) (durable.Handle, error) {
+	if err := f.step("OpenLock", name); err != nil {
+		return nil, err
+	}
+	h, err := f.under.OpenLock(name)
+	return f.opened(h, name), err
 }
 
 // Rename is an operation of [durable.FS].
@@ -229,6 +239,20 @@ func (h *faultyHandle) Chmod(mode fs.FileMode) error {
 		return err
 	}
 	return h.under.Chmod(mode)
+}
+
+func (h *faultyHandle) Chown(like fs.FileInfo) error {
+	if err := h.faults.step("Chown", h.name); err != nil {
+		return err
+	}
+	return h.under.Chown(like)
+}
+
+func (h *faultyHandle) Lock() error {
+	if err := h.faults.step("Lock", h.name); err != nil {
+		return err
+	}
+	return h.under.Lock()
 }
 
 func (h *faultyHandle) Stat() (fs.FileInfo, error) {

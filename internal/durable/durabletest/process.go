@@ -1,6 +1,7 @@
 package durabletest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -99,7 +100,7 @@ func (m *mount) List(dir string) ([]string, error) {
 	defer end()
 	var names []string
 	for name := range m.disk.names {
-		if path.Dir(name) == slashed(dir) {
+		if path.Dir(name) == path.Clean(slashed(dir)) {
 			names = append(names, path.Base(name))
 		}
 	}
@@ -117,30 +118,36 @@ func (m *mount) Create(name string) (durable.Handle, error) {
 	}
 	file := m.disk.newFile()
 	m.disk.change(dirChange{slashed(name): file})
-	h := &handle{mount: m, name: name, file: file}
-	file.locked = h
-	return h, nil
+	return &handle{mount: m, name: name, file: file}, nil
 }
 
-func (m *mount) Own(name string) (durable.Handle, bool, error) {
+func (m *mount) Open(name string) (durable.Handle, error) {
 	end, err := m.on()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer end()
 	file, err := m.find("open", name)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	h := &handle{mount: m, name: name, file: file}
-	if file.locked != nil {
-		return h, false, nil
-	}
-	file.locked = h
-	return h, true, nil
+	return &handle{mount: m, name: name, file: file}, nil
 }
 
-// Rename does nothing where both are names of one file, as POSIX has it.
+func (m *mount) OpenLock(name string) (durable.Handle, error) {
+	end, err := m.on()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	file := m.disk.names[slashed(name)]
+	if file == nil {
+		file = m.disk.newFile()
+		m.disk.change(dirChange{slashed(name): file})
+	}
+	return &handle{mount: m, name: name, file: file, isLock: true}, nil
+}
+
 func (m *mount) Rename(from, to string) error {
 	end, err := m.on()
 	if err != nil {
@@ -186,6 +193,7 @@ type handle struct {
 	name   string
 	file   *inode
 	offset int
+	isLock bool
 	closed bool
 }
 
@@ -218,6 +226,10 @@ func (h *handle) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	defer end()
+	if h.isLock { // what it says does not matter, so no power cut takes it
+		h.file.data, h.file.synced = bytes.Clone(b), bytes.Clone(b)
+		return len(b), nil
+	}
 	h.file.data = append(h.file.data, b...)
 	h.file.modTime = h.mount.disk.tick()
 	return len(b), nil
@@ -252,6 +264,27 @@ func (h *handle) Chmod(mode fs.FileMode) error {
 	}
 	defer end()
 	h.file.mode = mode
+	return nil
+}
+
+func (h *handle) Chown(fs.FileInfo) error {
+	end, err := h.on()
+	if err == nil {
+		end()
+	}
+	return err
+}
+
+func (h *handle) Lock() error {
+	end, err := h.on()
+	if err != nil {
+		return err
+	}
+	defer end()
+	if h.file.locked != nil && h.file.locked != h {
+		return durable.ErrInUse
+	}
+	h.file.locked = h
 	return nil
 }
 
