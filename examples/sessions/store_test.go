@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -52,5 +55,19 @@ func TestWaitForAFileInUse(t *testing.T) {
 				require.InDelta(t, tt.took, time.Since(start), float64(retryInterval))
 			})
 		})
+	}
+}
+
+func TestStoreIsClosedAtOnce(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	// On one processor, a goroutine that asks for the channel asks after Close.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	failure := errors.New("failure")
+	s := settings{backup: filepath.Join(t.TempDir(), "sessions.json"), every: time.Hour}
+	for range 20 {
+		err := ended(t, func() error {
+			return withStore(t.Context(), s, quiet, func(*genie.Store) error { return failure })
+		})
+		require.ErrorIs(t, err, failure)
 	}
 }
