@@ -17,10 +17,10 @@ type handlers struct {
 const (
 	cookieName = "session"
 
-	// maxBody is room for a long name.
+	// maxBody bounds the form of a login, with room for a long name.
 	maxBody = 4 << 10
 
-	// backupTime is for a download, which takes longer than other answers.
+	// backupTime bounds a download, which takes longer than any other answer.
 	backupTime = 5 * time.Minute
 )
 
@@ -32,14 +32,15 @@ func newHandler(s sessions, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /me", h.me)
 	mux.HandleFunc("GET /sessions", h.count)
 	mux.HandleFunc("GET /backup", h.backup)
-	// Other sites must not log their visitors in or out here.
+	// The pages of another site must not log their visitors in or out here.
 	return http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxBody))
 }
 
-// login believes whom it is told: passwords are not what this example is about.
+// login accepts every user without a password: passwords are not the subject of
+// this example.
 func (h handlers) login(w http.ResponseWriter, r *http.Request) {
 	user := r.PostFormValue("user")
-	if user == "" || !utf8.ValidString(user) { // JSON would make one name of many that are not
+	if user == "" || !utf8.ValidString(user) { // encoding/json would merge names by replacing bytes
 		http.Error(w, "a user is needed", http.StatusBadRequest)
 		return
 	}
@@ -66,14 +67,14 @@ func (h handlers) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// count and backup are for whoever runs the service. Anybody may ask here; a
-// real one would let in its operators only.
+// count and backup are for the operators of the service. This example answers
+// every client; a real service would check for an operator first.
 func (h handlers) count(w http.ResponseWriter, _ *http.Request) {
 	h.answer(w, map[string]int{"sessions": h.sessions.count()})
 }
 
-// backup sends the sessions as they are at one moment, straight from the store:
-// no second copy in memory, no file, and logins go on meanwhile.
+// backup sends all sessions of one moment, directly from the store, without a
+// copy in memory and without a file. Logins continue during a download.
 func (h handlers) backup(w http.ResponseWriter, _ *http.Request) {
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(backupTime)); err != nil {
 		h.log.Warn("a long download may be cut off", "error", err)
@@ -82,7 +83,7 @@ func (h handlers) backup(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Disposition", `attachment; filename="sessions.json"`)
 	if _, err := h.sessions.store.WriteTo(w); err != nil {
 		h.log.Warn("download", "error", err)
-		panic(http.ErrAbortHandler) // or the client would take a part for the whole
+		panic(http.ErrAbortHandler) // without it, the client would mistake a part for the whole
 	}
 }
 
@@ -93,7 +94,7 @@ func (h handlers) answer(w http.ResponseWriter, value any) {
 	}
 }
 
-// tokenOf returns the token of the request, or "", which is nobody's.
+// tokenOf returns the token of the request, or "", which no session has.
 func tokenOf(r *http.Request) string {
 	c, err := r.Cookie(cookieName)
 	if err != nil {
@@ -102,7 +103,8 @@ func tokenOf(r *http.Request) string {
 	return c.Value
 }
 
-// cookie has no end of its own: the service knows when a session expires.
+// cookie returns a cookie without an expiry time, because the service decides
+// when a session expires.
 func cookie(r *http.Request, token string) *http.Cookie {
 	return &http.Cookie{
 		Name: cookieName, Value: token, Path: "/",

@@ -77,7 +77,7 @@ func TestRefusals(t *testing.T) {
 		"other site":    {"POST", "/login", "user=ada", http.Header{"Sec-Fetch-Site": {"cross-site"}}, http.StatusForbidden},
 		"no cookie":     {"GET", "/me", "", nil, http.StatusUnauthorized},
 		"false token":   {"GET", "/me", "", http.Header{"Cookie": {"session=x"}}, http.StatusUnauthorized},
-		"nothing there": {"GET", "/", "", nil, http.StatusNotFound},
+		"unknown path":  {"GET", "/", "", nil, http.StatusNotFound},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -101,10 +101,10 @@ func TestConcurrentLogins(t *testing.T) {
 	const users, each = 16, 20
 	base, s := newServer(t)
 	var tokens sync.Map
-	var everybody sync.WaitGroup
+	var logins sync.WaitGroup
 	for u := range users {
 		b, name := newBrowser(t), fmt.Sprint("user", u)
-		everybody.Go(func() {
+		logins.Go(func() {
 			for range each {
 				b.Jar.SetCookies(b.at(base), []*http.Cookie{{Name: cookieName, MaxAge: -1}})
 				b.login(base, name)
@@ -117,7 +117,7 @@ func TestConcurrentLogins(t *testing.T) {
 			}
 		})
 	}
-	everybody.Wait()
+	logins.Wait()
 	require.Equal(t, users*each, s.count())
 }
 
@@ -132,14 +132,15 @@ func TestBackupIsADownload(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "application/json", r.Header.Get("Content-Type"))
 	require.Equal(t, `attachment; filename="sessions.json"`, r.Header.Get("Content-Disposition"))
-	require.EqualValues(t, -1, r.ContentLength, "streamed, so nobody knows how long it will be")
+	require.EqualValues(t, -1, r.ContentLength, "streamed, so the length is unknown")
 	_, text := b.answer(r, nil)
 
 	var entries map[string]string
 	require.NoError(t, json.Unmarshal([]byte(text), &entries))
 	require.Equal(t, s.store.Snapshot(), entries)
 
-	// It is a backup like any other: a service started on it knows its sessions.
+	// The download is an ordinary backup: a service that loads the file has the
+	// sessions.
 	file := filepath.Join(t.TempDir(), "restored.json")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	store, err := genie.NewStore(genie.WithPath(file))

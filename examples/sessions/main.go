@@ -1,19 +1,25 @@
-// Command sessions is a small web service that remembers who is logged in, across
+// Command sessions is a small web service that keeps its users logged in across
 // restarts and crashes.
 //
 //	go run ./examples/sessions
 //
 //	curl -c jar -d user=ada http://127.0.0.1:8080/login     begins a session
-//	curl -b jar http://127.0.0.1:8080/me                    who is it
-//	curl -b jar -X POST http://127.0.0.1:8080/logout        ends it
-//	curl http://127.0.0.1:8080/sessions                     how many there are
-//	curl -OJ http://127.0.0.1:8080/backup                   a backup, to keep elsewhere
+//	curl -b jar http://127.0.0.1:8080/me                    shows the user
+//	curl -b jar -X POST http://127.0.0.1:8080/logout        ends the session
+//	curl http://127.0.0.1:8080/sessions                     counts the sessions
+//	curl -OJ http://127.0.0.1:8080/backup                   downloads a backup
 //
-// Stop it with ctrl-C, or kill it, and start it again: whoever was logged in still
-// is.
+// Stop the service with ctrl-C or SIGTERM and start it again: all sessions are
+// back. A kill or a crash loses the logins and logouts since the last backup
+// began, which is at most the interval -every and the time a backup takes, while
+// backups succeed.
 //
-// Where to look first: sessions.go for reading and writing a store, service.go for
-// its life from NewStore to Close.
+// Only one process at a time can use a backup file. A second service may start
+// while the first is stopping, on another address or on the address of the first:
+// the second waits for the file and only then listens.
+//
+// Where to look first: sessions.go reads and writes a store, store.go shows the
+// life of a store from NewStore to Close.
 package main
 
 import (
@@ -31,7 +37,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second ctrl-C ends the program at once
+	context.AfterFunc(ctx, stop) // a second ctrl-C ends the program at once
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s, err := parse(flag.NewFlagSet("sessions", flag.ExitOnError), os.Args[1:])
 	if err == nil {
@@ -44,11 +50,11 @@ func main() {
 	log.Info("stopped")
 }
 
-// settings are what the command line says.
+// settings are the values of the command line.
 type settings struct {
 	listen   string
 	backup   string
-	lifetime time.Duration // of a session that is not used
+	lifetime time.Duration // of a session, from its last use
 	every    time.Duration // between automatic backups
 }
 
@@ -71,12 +77,12 @@ func parse(flags *flag.FlagSet, args []string) (settings, error) {
 	return s, err
 }
 
-// defaultBackup returns a file of this program's own: the default of
-// genie.NewStore may hold another program's data.
+// defaultBackup returns a path that only this program uses, and creates its
+// folder. The default path of genie.NewStore may hold another program's data.
 func defaultBackup() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find a place for the backup: %w; name one with -backup", err)
+		return "", fmt.Errorf("find a folder for the backup: %w; choose a file with -backup", err)
 	}
 	dir := filepath.Join(cache, "genie-sessions")
 	return filepath.Join(dir, "sessions.json"), os.MkdirAll(dir, 0o700)

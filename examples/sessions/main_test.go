@@ -24,11 +24,11 @@ import (
 
 var (
 	environment = os.Environ() // as it was before TestMain
-	scratch     string         // a folder of all tests
+	scratch     string         // a folder for all tests, removed at the end
 )
 
-// TestMain gives the tests a home of their own, and looks for goroutines that
-// were left behind.
+// TestMain gives the tests an empty home folder, and fails if goroutines remain
+// after the tests.
 func TestMain(m *testing.M) {
 	var err error
 	scratch, err = os.MkdirTemp("", "sessions-")
@@ -45,8 +45,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// homeAt returns the variables that say where a user's home and cache are, on
-// all systems.
+// homeAt returns the environment variables that put a user's home and cache at
+// home, for all systems.
 func homeAt(home string) map[string]string {
 	return map[string]string{
 		"HOME": home, "USERPROFILE": home, "XDG_CACHE_HOME": "", "LocalAppData": home,
@@ -55,7 +55,7 @@ func homeAt(home string) map[string]string {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// newSessions returns sessions in a store that nobody backs up.
+// newSessions returns sessions in a store without backups.
 func newSessions(t *testing.T) sessions {
 	t.Helper()
 	store, err := genie.NewStore(genie.WithPath(filepath.Join(t.TempDir(), "sessions.json")))
@@ -63,16 +63,23 @@ func newSessions(t *testing.T) sessions {
 	return sessions{store, time.Hour}
 }
 
-// startService serves the sessions in backup. stop ends the service the way a
-// signal does; it is called at the end of the test at the latest.
+// runOn is run with a listener of the test.
+func runOn(ctx context.Context, listener net.Listener, s settings, log *slog.Logger) error {
+	return withStore(ctx, s, log, func(store *genie.Store) error {
+		return serve(ctx, listener, sessions{store, s.lifetime}, log)
+	})
+}
+
+// startService serves the sessions in backup. stop ends the service as a signal
+// would; the end of the test calls stop again.
 func startService(t *testing.T, backup string) (base string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
+	served := make(chan error, 1) // the test may fail before it calls stop
 	go func() {
-		served <- serve(ctx, listener, settings{backup: backup, lifetime: time.Hour, every: time.Minute}, quiet)
+		served <- runOn(ctx, listener, settings{backup: backup, lifetime: time.Hour, every: time.Minute}, quiet)
 		close(served)
 	}()
 	stop = func() {
@@ -98,7 +105,7 @@ func newBrowser(t *testing.T) browser {
 	return browser{&http.Client{Jar: jar, Transport: transport}, t}
 }
 
-// at lets the browser keep its cookies when the service comes back elsewhere.
+// at returns base in the form in which the cookie jar needs the address.
 func (b browser) at(base string) *url.URL {
 	u, err := url.Parse(base)
 	require.NoError(b.t, err)
@@ -126,7 +133,7 @@ func (b browser) logout(base string) {
 	require.Equal(b.t, http.StatusNoContent, code, body)
 }
 
-// me returns who is logged in, or "".
+// me returns the name of the user who is logged in, or "".
 func (b browser) me(base string) string {
 	b.t.Helper()
 	code, body := b.answer(b.Get(base + "/me"))
@@ -174,5 +181,5 @@ func TestParse(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	_, err = parse(newFlags(), nil)
-	require.ErrorContains(t, err, "name one with -backup")
+	require.ErrorContains(t, err, "choose a file with -backup")
 }

@@ -10,33 +10,34 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
-// A session is what is known of somebody who is logged in.
+// A session records a login of a user.
 type session struct {
 	User    string    `json:"user"`
 	Expires time.Time `json:"expires"`
 }
 
-// sessions keeps each session as one entry of a store: the key stands for the
-// token, the value is the session as JSON.
+// sessions keeps each session as an entry of a store: the key is a hash of the
+// token, the value is the session in JSON.
 type sessions struct {
 	store    *genie.Store
-	lifetime time.Duration // of a session that is not used
+	lifetime time.Duration // of a session, from its last use
 }
 
-// keyOf returns a hash of the token and not the token itself: who gets to read
-// the backup is not logged in by it.
+// keyOf returns a hash of the token. With the token itself as the key, a reader of
+// the backup could use every session.
 func keyOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
 }
 
-// begin logs user in and returns the token that proves it. It ends the session
-// of the old token, if there is one.
+// begin logs user in and returns the session and its token. The session of the
+// old token, if any, ends.
 func (s sessions) begin(user, old string) (token string, begun session) {
 	token = rand.Text()
 	begun = s.session(user)
 	key, value, oldKey := keyOf(token), begun.encode(), keyOf(old)
-	// One step: nobody counts both sessions, and no backup has neither.
+	// Both writes are one step: neither count nor a backup sees both sessions or
+	// none.
 	_ = s.store.Update(func(tx *genie.Tx) error {
 		tx.Delete(oldKey)
 		tx.Set(key, value)
@@ -45,8 +46,8 @@ func (s sessions) begin(user, old string) (token string, begun session) {
 	return token, begun
 }
 
-// use returns the session of token, if it lives. It gives a session a new lifetime
-// when half of the old one has passed, so that most uses write nothing.
+// use returns the session of token, if the session has not expired. A session
+// gets a new lifetime after half of the old lifetime, so most uses write nothing.
 func (s sessions) use(token string) (session, bool) {
 	key := keyOf(token)
 	value, _ := s.store.Get(key)
@@ -64,8 +65,8 @@ func (s sessions) use(token string) (session, bool) {
 func (s sessions) renew(key, user string) (renewed session, ok bool) {
 	renewed = s.session(user)
 	value := renewed.encode()
-	// A logout may have come after the Get in use. With a Set alone here, its
-	// session would rise from the dead.
+	// A logout may have come after the Get in use. A plain Set would undo the
+	// logout.
 	_ = s.store.Update(func(tx *genie.Tx) error {
 		if _, ok = tx.Get(key); ok {
 			tx.Set(key, value)
@@ -75,15 +76,15 @@ func (s sessions) renew(key, user string) (renewed session, ok bool) {
 	return renewed, ok
 }
 
-// end logs out.
+// end removes the session of token.
 func (s sessions) end(token string) { s.store.Delete(keyOf(token)) }
 
-// count takes the same time for any number. Sessions that have expired count
-// until they are swept.
+// count returns the number of sessions in constant time. An expired session counts
+// until the next sweep.
 func (s sessions) count() int { return s.store.Len() }
 
-// sweep removes the sessions that have expired, and returns how many. All looks
-// through one view, which holds up nobody, however long it takes.
+// sweep removes the expired sessions and returns their number. All iterates over
+// a view, so requests do not wait for a sweep.
 func (s sessions) sweep() (removed int) {
 	for key, value := range s.store.All() {
 		if decode(value).expired() && s.removeExpired(key) {
@@ -93,9 +94,9 @@ func (s sessions) sweep() (removed int) {
 	return removed
 }
 
-// removeExpired looks again, since the session may have been renewed after the
-// view was taken. There is an Update for each, and not one for all of a sweep:
-// others wait for it.
+// removeExpired checks the session again, since a request may have renewed the
+// session after the sweep took its view. Each removal is an Update of its own,
+// because requests wait while an Update runs, and a whole sweep would take long.
 func (s sessions) removeExpired(key string) (removed bool) {
 	_ = s.store.Update(func(tx *genie.Tx) error {
 		value, ok := tx.Get(key)
@@ -116,13 +117,13 @@ func (s session) expired() bool { return time.Until(s.Expires) <= 0 }
 func (s session) encode() string {
 	b, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // only for a year of five digits
+		panic(err) // only possible after the year 9999
 	}
 	return string(b)
 }
 
-// decode takes what is no session, such as "" or a slip of somebody's editor in
-// the backup, for one that has expired.
+// decode returns an expired session for a value that is not a session, such as ""
+// or a mistake made by hand in the backup.
 func decode(value string) session {
 	var s session
 	if json.Unmarshal([]byte(value), &s) != nil {

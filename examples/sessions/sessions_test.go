@@ -45,7 +45,7 @@ func TestSweepRemovesWhatHasExpired(t *testing.T) {
 		s.store.Set("not a session", "edited by hand")
 		time.Sleep(45 * time.Minute)
 		token, _ := s.begin("late", "")
-		require.Equal(t, 1, s.sweep(), "what is no session")
+		require.Equal(t, 1, s.sweep(), "the value that is not a session")
 		time.Sleep(15 * time.Minute)
 		require.Equal(t, 4, s.count())
 		require.Equal(t, 3, s.sweep())
@@ -60,7 +60,7 @@ func TestSweepSparesWhatWasRenewedMeanwhile(t *testing.T) {
 	s := newSessions(t)
 	key := keyOf("token")
 	s.store.Set(key, session{"ada", time.Now().Add(-time.Second)}.encode())
-	// The view of a sweep that began now would show it expired.
+	// A sweep that took its view now would find the session expired.
 	_, ok := s.renew(key, "ada")
 	require.True(t, ok)
 	require.False(t, s.removeExpired(key))
