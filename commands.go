@@ -203,6 +203,11 @@ type backupCmd struct{ reply chan error }
 
 func (c backupCmd) apply(st *state) { st.backup(c.reply) }
 
+// closeCmd asks for a last save, and then to let go of the file.
+type closeCmd struct{ reply chan error }
+
+func (c closeCmd) apply(st *state) { st.close(c.reply) }
+
 // savedCmd comes from the goroutine that wrote a save.
 type savedCmd struct {
 	save save

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -56,11 +57,11 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// A gatedDisk is a disk in memory with a door in front of every backup.
+// A gatedDisk is a disk in memory with a gate in front of every backup.
 type gatedDisk struct {
 	*durabletest.Process
 	disk    *durabletest.Disk
-	creates atomic.Int64  // backups begun
+	backups atomic.Int64  // begun, successful or not
 	gate    chan struct{} // nil: open; else each backup waits for one receive
 }
 
@@ -68,33 +69,45 @@ const storePath = "/disk/store.json"
 
 func newGatedDisk(gate chan struct{}) *gatedDisk {
 	disk := durabletest.NewDisk()
-	s := &gatedDisk{Process: disk.Process(), disk: disk, gate: gate}
-	s.Before(func(op, _ string) {
-		if op != "Create" {
-			return
-		}
-		s.creates.Add(1)
-		if s.gate != nil {
-			<-s.gate
+	return &gatedDisk{Process: disk.Process(), disk: disk, gate: gate}
+}
+
+// watch counts and gates the backups from now on: a load, too, makes a temporary
+// file. A backup makes one, and then another if it copies a foreign file.
+func (d *gatedDisk) watch() {
+	copying := false
+	d.Before(func(op, name string) {
+		switch {
+		case op == "Rename" && name == storePath:
+			copying = false
+		case op == "Open" && name == storePath:
+			copying = true // to keep the file
+		case op == "Create" && !copying:
+			d.backups.Add(1)
+			if d.gate != nil {
+				<-d.gate
+			}
 		}
 	})
-	return s
 }
 
 // failWith has every operation fail from now on.
-func (s *gatedDisk) failWith(err error) { s.FailAt(s.Ops(), err, true) }
+func (d *gatedDisk) failWith(err error) { d.FailAt(d.Ops(), err, true) }
 
-func (s *gatedDisk) text(t *testing.T) string {
-	text, there := s.disk.ReadFile(storePath)
-	require.True(t, there)
+func (d *gatedDisk) text(t *testing.T) string {
+	text, exists := d.disk.ReadFile(storePath)
+	require.True(t, exists)
 	return string(text)
 }
 
 // open returns a store on disk.
 func open(t testing.TB, disk durable.FS) *Store {
 	t.Helper()
-	store, err := newStore(disk, storePath)
+	store, err := newStore(disk, settings{path: storePath})
 	require.NoError(t, err)
+	if gated, ok := disk.(*gatedDisk); ok {
+		gated.watch()
+	}
 	return store
 }
 
@@ -129,8 +142,8 @@ func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
 	store.Get("k")
 	store.StartAutoBackup(time.Millisecond)
 	Soon(t, "three backups", func() bool { // in real time
-		store.Set("k", strconv.FormatInt(disk.creates.Load(), 10))
-		return disk.creates.Load() >= 3
+		store.Set("k", strconv.FormatInt(disk.backups.Load(), 10))
+		return disk.backups.Load() >= 3
 	})
 	store.StopAutoBackup()
 	goleak.VerifyNone(t) // no option, no Close
@@ -155,22 +168,22 @@ func TestOneBackupEachInterval(t *testing.T) {
 		store := open(t, disk)
 		store.StartAutoBackup(time.Minute)
 		advance(59 * time.Second)
-		require.Zero(t, disk.creates.Load(), "the first is one interval away")
+		require.Zero(t, disk.backups.Load(), "the first is one interval away")
 		advance(time.Second)
 		for n := range int64(10) {
-			require.Equal(t, n+1, disk.creates.Load())
+			require.Equal(t, n+1, disk.backups.Load())
 			store.Set("k", strconv.FormatInt(n, 10))
 			advance(time.Minute)
 		}
 		store.StartAutoBackup(time.Second) // changes nothing while it runs
 		store.Set("k", "v")
 		advance(time.Minute)
-		require.Equal(t, int64(12), disk.creates.Load())
+		require.Equal(t, int64(12), disk.backups.Load())
 		store.StopAutoBackup()
 
 		store.Set("k", "after")
 		advance(10 * time.Minute) // goleak sees no timers: this does
-		require.Equal(t, int64(12), disk.creates.Load())
+		require.Equal(t, int64(12), disk.backups.Load())
 	})
 }
 
@@ -185,7 +198,7 @@ func TestForgottenScheduleIsSeen(t *testing.T) {
 		store.state.schedule = newSchedule()
 		store.StopAutoBackup()
 		advance(10 * time.Minute)
-		require.NotZero(t, disk.creates.Load())
+		require.NotZero(t, disk.backups.Load())
 		forgotten.timer.Stop()
 	})
 }
@@ -199,7 +212,7 @@ func TestAutoBackupAgainAfterStop(t *testing.T) {
 			errs := store.AutoBackupErrors()
 			store.Set("k", strconv.FormatInt(round, 10))
 			advance(time.Minute)
-			require.Equal(t, round+1, disk.creates.Load())
+			require.Equal(t, round+1, disk.backups.Load())
 			store.StopAutoBackup()
 			store.StopAutoBackup() // twice
 			requireClosed(t, errs)
@@ -308,35 +321,37 @@ func TestNothingNewNothingWritten(t *testing.T) {
 		store := open(t, disk)
 		store.StartAutoBackup(time.Minute)
 		defer store.StopAutoBackup()
-		tick := func(want int64, because string) {
+		tick := func(backups int64, because string) {
 			t.Helper()
+			before := disk.backups.Load()
 			advance(time.Minute)
-			require.Equal(t, want, disk.creates.Load(), because)
+			require.Equal(t, before+backups, disk.backups.Load(), because)
 		}
 		tick(1, "no backup has succeeded yet")
-		tick(1, "nothing has changed")
+		tick(0, "nothing has changed")
 		store.Delete("missing")
 		_ = store.Update(func(tx *Tx) error { tx.Set("k", "v"); return errors.New("no") })
 		_ = store.Update(func(tx *Tx) error { tx.Get("k"); return nil })
-		tick(1, "that changed nothing")
+		tick(0, "that changed nothing")
 		_ = store.Update(func(tx *Tx) error { tx.Set("k", "v"); return nil })
-		tick(2, "an update")
+		tick(1, "an update")
 		store.Delete("k")
-		tick(3, "a delete")
+		tick(1, "a delete")
+		before := disk.backups.Load()
 		require.NoError(t, store.Backup())
-		require.Equal(t, int64(4), disk.creates.Load(), "Backup always writes")
-		tick(4, "Backup has written it")
+		require.Equal(t, before+1, disk.backups.Load(), "Backup always writes")
+		tick(0, "Backup has written it")
 		require.NoError(t, disk.Process.Remove(storePath))
-		tick(5, "the file is gone")
+		tick(1, "the file is gone")
 		disk.disk.WriteFile(storePath, []byte(`{"from":"elsewhere"}`))
-		tick(7, "the file is somebody else's: one create for the copy of it, too")
+		tick(1, "another program has written the file")
 		store.Set("k", "v")
 		disk.failWith(syscall.EIO)
-		tick(8, "fails")
-		tick(9, "what failed is not done")
+		tick(1, "fails")
+		tick(1, "the failed backup is tried again")
 		disk.Heal()
-		tick(10, "done")
-		tick(10, "nothing has changed")
+		tick(1, "succeeds")
+		tick(0, "nothing has changed")
 	})
 }
 
@@ -349,7 +364,7 @@ func TestAutoBackupErrors(t *testing.T) {
 		require.Equal(t, 10, cap(errs))
 		store.StartAutoBackup(time.Minute)
 		advance(14 * time.Minute)
-		require.Equal(t, int64(14), disk.creates.Load(), "nobody reads, backups go on")
+		require.Equal(t, int64(14), disk.backups.Load(), "nobody reads, backups go on")
 		store.StopAutoBackup()
 		n := 0
 		for err := range errs {
@@ -373,12 +388,12 @@ func TestIntervalMustBePositive(t *testing.T) {
 			require.ErrorContains(t, err, interval.String())
 		}
 		advance(time.Hour)
-		require.Zero(t, disk.creates.Load(), "nothing was started")
+		require.Zero(t, disk.backups.Load(), "nothing was started")
 		store.StartAutoBackup(time.Minute)
 		store.StartAutoBackup(0)
 		require.ErrorIs(t, <-errs, ErrInterval)
 		advance(3 * time.Minute)
-		require.Equal(t, int64(1), disk.creates.Load(), "the schedule goes on")
+		require.Equal(t, int64(1), disk.backups.Load(), "the schedule goes on")
 		store.StopAutoBackup()
 	})
 }
@@ -392,9 +407,9 @@ func TestIntervalHasAFloor(t *testing.T) {
 		for n := range int64(5) {
 			store.Set("k", strconv.FormatInt(n, 10))
 			advance(time.Millisecond - 1)
-			require.Equal(t, n, disk.creates.Load())
+			require.Equal(t, n, disk.backups.Load())
 			advance(1)
-			require.Equal(t, n+1, disk.creates.Load())
+			require.Equal(t, n+1, disk.backups.Load())
 		}
 		store.StopAutoBackup()
 	})
@@ -463,7 +478,7 @@ func TestStopWaitsForTheBackupInFlight(t *testing.T) {
 		errs := store.AutoBackupErrors()
 		store.StartAutoBackup(time.Minute)
 		advance(5 * time.Minute) // ticks during the backup come to nothing
-		require.Equal(t, int64(1), disk.creates.Load())
+		require.Equal(t, int64(1), disk.backups.Load())
 
 		var stopped atomic.Int64
 		for range 3 {
@@ -543,7 +558,7 @@ func TestBackupsShareTheNextSave(t *testing.T) {
 			require.NoError(t, <-done)
 		}
 		require.Equal(t, "{\"k\":\"4\"}\n", disk.text(t))
-		require.Equal(t, int64(2), disk.creates.Load())
+		require.Equal(t, int64(2), disk.backups.Load())
 	})
 }
 
@@ -578,9 +593,9 @@ func TestStressOfStartAndStop(t *testing.T) {
 	wg.Wait()
 	store.StopAutoBackup()
 	goleak.VerifyNone(t)
-	n := disk.creates.Load()
+	n := disk.backups.Load()
 	runtime.Gosched()
-	require.Equal(t, n, disk.creates.Load())
+	require.Equal(t, n, disk.backups.Load())
 }
 
 // Every operation on the disk fails in turn, once or from there on, until none is
@@ -621,7 +636,7 @@ func sweepOnce(t *testing.T, use func(*Store) error, n int, sticky bool) (fired 
 	process := disk.Process()
 	process.FailAt(n, syscall.EIO, sticky)
 
-	store, err := newStore(process, storePath)
+	store, err := newStore(process, settings{path: storePath})
 	if err != nil {
 		require.ErrorIs(t, err, syscall.EIO)
 		require.Nil(t, store)
@@ -635,7 +650,7 @@ func sweepOnce(t *testing.T, use func(*Store) error, n int, sticky bool) (fired 
 		require.Equal(t, after, string(text))
 	} else {
 		require.ErrorIs(t, err, syscall.EIO)
-		require.ErrorContains(t, err, "genie: back up "+storePath)
+		require.Regexp(t, "^genie: (back up|close) "+storePath, err.Error())
 		require.Contains(t, []string{"", before, after}, string(text))
 	}
 	require.Equal(t, map[string]string{"k": "new"}, store.Snapshot(), "memory is intact")
@@ -657,17 +672,181 @@ func restarted(t *testing.T, disk *durabletest.Disk, process *durabletest.Proces
 	return store.Snapshot()
 }
 
-// A process that is faster takes the file after this one has read it.
-func TestNothingIsLoadedThatIsNotOwned(t *testing.T) {
+// The tests of ownership have two processes on one disk.
+
+func TestOneProcessOwnsTheFile(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := durabletest.NewDisk()
+		disk.WriteFile(storePath, []byte(`{"k":"v"}`))
+		first := open(t, disk.Process())
+
+		began := time.Now()
+		_, err := newStore(disk.Process(), settings{path: storePath, lockTimeout: time.Second})
+		require.ErrorIs(t, err, ErrInUse)
+		require.ErrorContains(t, err, "genie: open "+storePath)
+		require.ErrorContains(t, err, storePath+".lock")
+		require.ErrorContains(t, err, strconv.Itoa(os.Getpid()))
+		require.Equal(t, time.Second, time.Since(began))
+
+		began = time.Now()
+		_, err = newStore(disk.Process(), settings{path: storePath})
+		require.ErrorIs(t, err, ErrInUse)
+		require.Zero(t, time.Since(began), "a timeout of 0 fails at once")
+
+		require.Equal(t, map[string]string{"k": "v"}, first.Snapshot())
+		require.NoError(t, first.Close())
+	})
+}
+
+// A process that waits while its predecessor closes has all that the predecessor had.
+func TestRestartHandsOver(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := durabletest.NewDisk()
+		first := open(t, disk.Process())
+		next := make(chan *Store)
+		go func() {
+			store, err := newStore(disk.Process(), settings{path: storePath, lockTimeout: time.Minute})
+			require.NoError(t, err)
+			next <- store
+		}()
+		for i := range 100 {
+			time.Sleep(10 * time.Millisecond)
+			first.Set(strconv.Itoa(i), "v")
+		}
+		require.NoError(t, first.Close())
+		second := <-next
+		require.Equal(t, first.Snapshot(), second.Snapshot())
+		require.NoError(t, second.Close())
+	})
+}
+
+// After its Close, a store saves again only if it owns the file again, and a second
+// Close does not touch the file of its successor.
+func TestBackupAfterClose(t *testing.T) {
+	disk := durabletest.NewDisk()
+	first := open(t, disk.Process())
+	first.Set("k", "first")
+	require.NoError(t, first.Close())
+
+	second := open(t, disk.Process())
+	second.Set("k", "second")
+	require.NoError(t, first.Close(), "without a write between, nothing is to be done")
+	first.Set("k", "first again")
+	require.ErrorIs(t, first.Backup(), ErrInUse)
+	require.ErrorIs(t, first.Close(), ErrInUse)
+	require.NoError(t, second.Close())
+	require.NoError(t, second.Close())
+	text, _ := disk.ReadFile(storePath)
+	require.Equal(t, "{\"k\":\"second\"}\n", string(text))
+
+	require.NoError(t, first.Backup(), "the file is free")
+	_, err := newStore(disk.Process(), settings{path: storePath})
+	require.ErrorIs(t, err, ErrInUse, "the Backup has taken the lock")
+	previous, _ := disk.ReadFile(storePath + ".prev")
+	require.Equal(t, "{\"k\":\"second\"}\n", string(previous), "the successor's backup is kept")
+	require.NoError(t, first.Close())
+	require.NoError(t, open(t, disk.Process()).Close())
+}
+
+// A Close whose backup fails lets go of the file all the same: the data that was
+// loaded is still there for the next process.
+func TestFailedCloseLetsGo(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(storePath, []byte(`{"k":"old"}`))
+	process := disk.Process()
+	store := open(t, process)
+	store.Set("k", "new")
+	process.Before(func(op, _ string) {
+		if op == "Write" {
+			process.FailAt(process.Ops()-1, syscall.ENOSPC, false)
+		}
+	})
+	require.ErrorIs(t, store.Close(), syscall.ENOSPC)
+	next := open(t, disk.Process())
+	require.Equal(t, map[string]string{"k": "old"}, next.Snapshot())
+	require.NoError(t, next.Close())
+}
+
+// The garbage collector lets go of the file of a forgotten store.
+func TestForgottenStoreLetsGo(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(storePath, []byte(`{"k":"v"}`))
+	open(t, disk.Process()).Get("k")
+	var next *Store
+	Soon(t, "the lock of a forgotten store", func() bool {
+		runtime.GC()
+		var err error
+		next, err = newStore(disk.Process(), settings{path: storePath})
+		return err == nil
+	})
+	require.Equal(t, map[string]string{"k": "v"}, next.Snapshot())
+	require.NoError(t, next.Close())
+}
+
+// A store that began empty and was never written to has nothing to save. Other
+// stores of the process may have saved something meanwhile.
+func TestUntouchedStoreReplacesNothing(t *testing.T) {
 	disk := durabletest.NewDisk()
 	disk.WriteFile(storePath, []byte(`{"k":"v"}`))
 	process := disk.Process()
-	process.Before(func(op, name string) {
-		if op == "Rename" && name == storePath+".loaded" {
-			_ = disk.Process().Remove(storePath)
+	first, second := open(t, process), open(t, process)
+	require.Zero(t, second.Len(), "the first store has loaded the contents")
+	require.NoError(t, second.Backup())
+	text, _ := disk.ReadFile(storePath)
+	require.Empty(t, text, "the hand-over file has the contents")
+
+	first.Set("k", "new")
+	require.NoError(t, first.Backup())
+	require.NoError(t, second.Backup())
+	require.NoError(t, second.Close())
+	text, _ = disk.ReadFile(storePath)
+	require.Equal(t, "{\"k\":\"new\"}\n", string(text))
+	require.NotContains(t, disk.Names(), storePath+".prev")
+
+	third := open(t, process)
+	require.Equal(t, 1, third.Len())
+	third.Delete("k")
+	require.NoError(t, third.Backup(), "a store that was emptied saves that")
+	text, _ = disk.ReadFile(storePath)
+	require.Equal(t, "{}\n", string(text))
+	require.NoError(t, first.Close())
+	require.NoError(t, third.Close())
+}
+
+func TestReadOnlyTouchesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := durabletest.NewDisk()
+		_, err := newStore(disk.Process(), settings{path: storePath, readOnly: true})
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.ErrorContains(t, err, "genie: load "+storePath)
+
+		disk.WriteFile(storePath, []byte(`{"k":"v"}`))
+		owner := open(t, disk.Process()) // the contents are in the hand-over file now
+		before := disk.Fingerprint()
+		process := disk.Process()
+		store, err := newStore(process, settings{path: storePath, readOnly: true})
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"k": "v"}, store.Snapshot())
+		store.Set("k", "in memory")
+		require.ErrorIs(t, store.Backup(), ErrReadOnly)
+		store.StartAutoBackup(time.Minute)
+		require.ErrorIs(t, <-store.AutoBackupErrors(), ErrReadOnly)
+		advance(time.Hour)
+		require.NoError(t, store.Close())
+		requireClosed(t, store.AutoBackupErrors())
+		require.Equal(t, before, disk.Fingerprint())
+		for _, op := range process.OpNames() {
+			require.Regexp(t, "^(Resolve|Stat|Open|Fstat|Read|Close) ", op+" ")
 		}
+
+		owner.Set("k", "backed up")
+		require.NoError(t, owner.Backup())
+		require.Equal(t, "in memory", store.Snapshot()["k"], "the store does not follow later backups")
+		store, err = newStore(disk.Process(), settings{path: storePath, readOnly: true})
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"k": "backed up"}, store.Snapshot())
+		require.NoError(t, owner.Close())
 	})
-	require.Zero(t, open(t, process).Len())
 }
 
 // On one processor, a backup that kept the processor would stop every caller for

@@ -16,7 +16,11 @@ import (
 // backups is the part of the state that decides when the entries are saved. Saves
 // are written by goroutines that this file starts: only they touch the disk.
 type backups struct {
-	file *durable.File // lent to the goroutine of a save while saving is true
+	// file is nil in a store that is read-only. It is lent to the goroutine of a save
+	// while saving is true.
+	file *durable.File
+
+	beganEmpty bool // NewStore found no entries
 
 	// savedVersion is the version that the newest successful save holds. everSaved
 	// reports whether a save has succeeded.
@@ -28,8 +32,10 @@ type backups struct {
 
 	// saving reports whether a save is being written. Saves are written one at a
 	// time, or an older one could replace a newer.
-	saving  bool
-	waiting []chan error // from callers of Backup, for the save after the present one
+	saving bool
+	// waiting and closing are replies to callers of Backup and of Close. The save
+	// after the present one answers them.
+	waiting, closing []chan error
 
 	// schedule is the newest run of automatic backups. It runs, or has been
 	// stopped, or is still to be started.
@@ -46,46 +52,84 @@ type backups struct {
 	tell func(command)
 }
 
+func newBackups(file *durable.File, beganEmpty bool, tell func(command)) backups {
+	return backups{file: file, beganEmpty: beganEmpty, schedule: newSchedule(), tell: tell}
+}
+
 // A save is one backup, written by a goroutine of its own from a view.
 type save struct {
 	view     trie.View
-	version  uint64 // of the view
-	clean    bool   // nothing was written since the last save
-	schedule *schedule
+	version  uint64    // of the view
+	clean    bool      // the last save holds all of the view
+	blank    bool      // the store began empty and was never written to
+	release  bool      // let go of the file afterwards
+	schedule *schedule // whose tick has started the save, or nil
 	replies  []chan error
 }
 
 // backup has reply answered by a save that begins now or later. A save that is
 // being written may have missed the caller's latest writes.
 func (st *state) backup(reply chan error) {
-	st.waiting = append(st.waiting, reply)
-	if !st.saving {
-		st.saveForWaiting()
+	if st.file == nil {
+		reply <- fmt.Errorf("genie: back up: %w", ErrReadOnly)
+		return
 	}
+	st.waiting = append(st.waiting, reply)
+	st.saveForWaiting()
 }
 
-// saveForWaiting starts the save that answers all callers in waiting.
-func (st *state) saveForWaiting() {
-	replies := st.waiting
-	st.waiting = nil
-	st.startSave(save{replies: replies})
+// close has reply answered by a save that also lets go of the file.
+func (st *state) close(reply chan error) {
+	if st.file == nil {
+		reply <- nil
+		return
+	}
+	st.closing = append(st.closing, reply)
+	st.saveForWaiting()
 }
+
+// saveForWaiting starts the save for all callers that wait, unless a save is being
+// written: then saved starts the next.
+func (st *state) saveForWaiting() {
+	if st.saving || len(st.waiting)+len(st.closing) == 0 {
+		return
+	}
+	s := save{
+		clean:   len(st.waiting) == 0 && st.clean(),
+		release: len(st.closing) > 0,
+		replies: append(st.waiting, st.closing...),
+	}
+	st.waiting, st.closing = nil, nil
+	st.startSave(s)
+}
+
+// clean reports whether the newest save holds every write.
+func (st *state) clean() bool { return st.everSaved && st.savedVersion == st.version }
 
 // startSave starts the goroutine that writes s. The goroutine ends once it has told
 // the owner the outcome.
 func (st *state) startSave(s save) {
 	st.saving = true
 	s.view, s.version = st.entries.View(), st.version
+	s.blank = st.beganEmpty && st.version == 0
 	file, tell := st.file, st.tell
-	go func() {
-		var err error
-		// The file of a clean save may have been replaced by another program.
-		// Only the disk knows, and the owner must not ask the disk.
-		if !s.clean || !file.Intact() {
-			err = writeBackup(file, s.view)
+	go func() { tell(savedCmd{s, s.writeTo(file)}) }()
+}
+
+// writeTo writes s to file, on the goroutine of s. A clean save writes only if
+// another program has changed the file: the disk knows, and the owner must not ask
+// the disk. After a Close the file may belong to another process, so a clean save
+// leaves the file alone.
+func (s save) writeTo(file *durable.File) (err error) {
+	if !s.clean || file.Locked() && !file.Intact() {
+		err = writeBackup(file, s)
+	}
+	if s.release {
+		if unlocked := file.Close(); err == nil && unlocked != nil {
+			err = fmt.Errorf("genie: close %s: %w", file.Path(), unlocked)
 		}
-		tell(savedCmd{s, err})
-	}()
+	}
+	return err
 }
 
 // saved notes the outcome of s. After a failure savedVersion is unchanged, so the
@@ -103,9 +147,7 @@ func (st *state) saved(s save, err error) {
 		s.schedule.report(err)
 		st.endIfIdle(s.schedule)
 	}
-	if len(st.waiting) > 0 {
-		st.saveForWaiting()
-	}
+	st.saveForWaiting()
 }
 
 // A schedule is one run of automatic backups, from a start to its stop. A schedule
@@ -150,6 +192,10 @@ func (st *state) start(interval time.Duration) {
 	if st.schedule.stopped {
 		st.schedule = newSchedule()
 	}
+	if st.file == nil {
+		st.schedule.report(fmt.Errorf("genie: start automatic backups: %w", ErrReadOnly))
+		return
+	}
 	if interval <= 0 {
 		st.schedule.report(fmt.Errorf("genie: start automatic backups every %v: %w", interval, ErrInterval))
 		return
@@ -178,7 +224,7 @@ func (st *state) tick(r *schedule) {
 	}
 	if !st.saving {
 		r.saving = true
-		st.startSave(save{schedule: r, clean: st.everSaved && st.savedVersion == st.version})
+		st.startSave(save{schedule: r, clean: st.clean()})
 	}
 	st.arm(r)
 }
@@ -222,43 +268,62 @@ func (st *state) answerStopping() {
 // readBackup loads file, which leaves the file empty. If the file cannot be loaded
 // whole, nothing is loaded and no file is touched.
 func readBackup(file *durable.File) (*trie.Map, error) {
-	entries := trie.New()
-	err := file.Load(func(name string, r io.Reader) error {
-		entries = trie.New()
-		err := codec.Decode(r, entries.AddAll)
-		if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
-			return &CorruptError{name, syntax.Offset, syntax.Line, syntax.Key, syntax.Err}
-		}
-		return err
-	})
-	if errors.Is(err, ErrCorrupt) {
-		return nil, err // a CorruptError names the file itself
-	}
-	if err != nil {
-		return nil, fmt.Errorf("genie: load %s: %w", file.Path(), err)
-	}
-	if !file.Loaded() { // another process was faster, after all had been read
-		return trie.New(), nil
-	}
-	return entries, nil
+	var found contents
+	return found.entriesAfter(file.Path(), file.Load(found.read))
 }
 
-// writeBackup replaces file by the entries of view, or leaves file as it was.
-func writeBackup(file *durable.File, view trie.View) error {
-	if err := replace(file, view); err != nil {
+// readOnly reads what readBackup would load from path, and touches nothing.
+func readOnly(disk durable.FS, path string) (*trie.Map, error) {
+	var found contents
+	return found.entriesAfter(path, durable.Read(disk, path, found.read))
+}
+
+// contents are what a load has read so far.
+type contents struct{ entries *trie.Map }
+
+// read reads a file from its start. It is called again if the file has changed
+// meanwhile.
+func (c *contents) read(name string, r io.Reader) error {
+	c.entries = trie.New()
+	err := codec.Decode(r, c.entries.AddAll)
+	if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
+		return &CorruptError{name, syntax.Offset, syntax.Line, syntax.Key, syntax.Err}
+	}
+	return err
+}
+
+// entriesAfter returns the entries, given how the load of path has ended.
+func (c *contents) entriesAfter(path string, err error) (*trie.Map, error) {
+	switch {
+	case errors.Is(err, ErrCorrupt):
+		return nil, err // a CorruptError names the file itself
+	case err != nil:
+		return nil, fmt.Errorf("genie: load %s: %w", path, err)
+	case c.entries == nil: // there was no file to read
+		return trie.New(), nil
+	}
+	return c.entries, nil
+}
+
+// writeBackup replaces file by s, or leaves file as it was.
+func writeBackup(file *durable.File, s save) error {
+	if err := replace(file, s); err != nil {
 		return fmt.Errorf("genie: back up %s: %w", file.Path(), err)
 	}
 	return nil
 }
 
-func replace(file *durable.File, view trie.View) error {
+func replace(file *durable.File, s save) error {
 	pending, err := file.Create()
 	if err != nil {
 		return err
 	}
-	if _, err := codec.Encode(pending, givingWay(view.All)); err != nil {
+	if _, err := codec.Encode(pending, givingWay(s.view.All)); err != nil {
 		pending.Abort()
 		return err
+	}
+	if s.blank {
+		return pending.CommitBlank()
 	}
 	return pending.Commit()
 }

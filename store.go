@@ -25,19 +25,23 @@
 // after the last backup. A backup is durable when [Store.Backup] returns nil: the
 // new file has replaced the old one as a whole and survives a power cut.
 //
-// [NewStore] loads the backup file and leaves the file empty. The contents are
-// then in a second file, the hand-over file, whose name ends in ".loaded", until
-// the first backup succeeds. So a start sees:
+// One process owns a backup file: [NewStore] locks the file "NAME.lock" beside the
+// backup file NAME, or fails with [ErrInUse]. Other processes may read the backup
+// meanwhile, by [WithReadOnly].
+//
+// NewStore loads the backup file and leaves the file empty. The contents are then in
+// a second file, the hand-over file "NAME.loaded", until the first backup succeeds.
+// So a start sees:
 //
 //	the program before it                      NewStore loads
 //	closed the store, or backed up last        all of that backup
 //	ended or crashed since a backup            the last backup that succeeded
 //	ended or crashed before its first backup   the contents that it had loaded
 //	crashed or lost power during a backup      the old backup or the new one, whole
-//	still runs, and has loaded the file        nothing: the contents are its own
+//	still runs                                 nothing: NewStore fails with ErrInUse
 //
-// If another program has written the backup file since, the next backup keeps that
-// file under a name that ends in ".prev". Only a file that is written in the very
+// If another program, such as an editor, has written the backup file since, the next
+// backup keeps that file as "NAME.prev". Only a file that is written in the very
 // instant in which a backup replaces it is lost.
 //
 // # Views
@@ -73,6 +77,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -97,9 +102,12 @@ var (
 	// place of the backup file.
 	ErrNotRegular = durable.ErrNotRegular
 
-	// ErrInUse is given when another process has held the lock of the backup file
-	// for a second.
+	// ErrInUse is given when another process owns the backup file. The error names
+	// the lock file and, where known, the number of that process.
 	ErrInUse = durable.ErrInUse
+
+	// ErrReadOnly is given by the saves of a store that WithReadOnly has opened.
+	ErrReadOnly = errors.New("store is read-only")
 
 	// ErrInterval is given for an interval that is not positive.
 	ErrInterval = errors.New("interval must be positive")
@@ -157,18 +165,66 @@ type Store struct {
 // other CPUs read.
 type cacheLine [64]byte
 
-// An Option changes what [NewStore] makes.
-type Option func(*settings)
+// An Option changes what [NewStore] makes. NewStore returns the error of an Option
+// that does not make sense.
+type Option func(*settings) error
 
-type settings struct{ path string }
+type settings struct {
+	path        string
+	lockTimeout time.Duration
+	readOnly    bool
+}
+
+// defaultLockTimeout is long enough for a program that is being restarted to write
+// its last backup, and short enough for a person who has started a program twice.
+const defaultLockTimeout = time.Second
 
 // WithPath makes path the backup file, in place of [DefaultFile] in the home
 // folder. The folder of path must exist. A relative path starts at the working
 // folder of the moment in which NewStore is called. A leading ~ is not expanded. If
 // path is a symbolic link, the backup file is the file that the link leads to, and
-// the link stays.
+// the link stays. NewStore refuses the names that Genie gives to the files beside a
+// backup file: those that end in ".lock", ".loaded" or ".prev", and those of
+// temporary files.
 func WithPath(path string) Option {
-	return func(s *settings) { s.path = path }
+	return func(s *settings) error {
+		if path == "" {
+			return fmt.Errorf("WithPath: empty path: %w", os.ErrInvalid)
+		}
+		s.path = path
+		return nil
+	}
+}
+
+// WithLockTimeout sets how long [NewStore] waits for another process that owns the
+// backup file, in place of one second. With 0, NewStore fails at once. A service that
+// is restarted while its predecessor still closes wants as long as a Close may take.
+// A Backup after a [Store.Close] waits for as long.
+func WithLockTimeout(d time.Duration) Option {
+	return func(s *settings) error {
+		if d < 0 {
+			return fmt.Errorf("WithLockTimeout: negative time %v: %w", d, os.ErrInvalid)
+		}
+		s.lockTimeout = d
+		return nil
+	}
+}
+
+// WithReadOnly makes a store with the contents that a start would find now, and
+// touches nothing: no lock is taken, no file is made, emptied, renamed or synced. So
+// NewStore works beside a process that owns the file, in a folder that must not be
+// written to, and as a user who may only read. The contents are one whole backup,
+// read as strictly as ever, and do not follow later backups.
+//
+// If neither the backup file nor the hand-over file exists, NewStore fails with an
+// error that is [io/fs.ErrNotExist]. Writes to the store stay in memory.
+// [Store.Backup] returns an error that is [ErrReadOnly], [Store.StartAutoBackup]
+// reports it, and [Store.Close] returns nil.
+func WithReadOnly() Option {
+	return func(s *settings) error {
+		s.readOnly = true
+		return nil
+	}
 }
 
 // NewStore returns a store with the contents of the backup file. The store is empty
@@ -177,57 +233,82 @@ func WithPath(path string) Option {
 // succeeded, and a NewStore after a crash finds them there. At every instant one of
 // the two files holds the data, durably.
 //
-// While a process lives that has loaded the file and not backed up yet, the data
-// belongs to that process, and another NewStore, there or in another process,
-// begins empty. If another process is loading or replacing the file, NewStore waits
-// for that process, up to a second.
+// From then on this process owns the file, by a kernel lock on the file beside it
+// whose name ends in ".lock". The lock ends with a [Store.Close] of the last store on
+// the path, with the process, however it ends, and when the garbage collector takes
+// the last forgotten store. If another process owns the file, NewStore waits (see
+// [WithLockTimeout]), and then fails with an error that is [ErrInUse]. A process that
+// is restarted therefore loads exactly what its predecessor's Close has written.
+// Where a system or a file system has no locks, ownership is known within the process
+// only.
 //
-// If NewStore returns an error, every file is as it was. A file that is not a backup
-// gives a [*CorruptError]. [errors.Is] finds [ErrCorrupt], [ErrNotRegular], and the
-// error of the operating system for the file or its folder. NewStore takes time in
-// proportion to the size of the file.
+// Several stores of one process may have one path. They share the lock. The second
+// finds the file empty while the first has loaded it and not backed up yet, and begins
+// empty; later it loads the newest backup. Each backup then replaces the other store's.
+//
+// NewStore also makes sure that backups can be written. If NewStore returns an error,
+// no contents have changed. A file that is not a backup gives a [*CorruptError].
+// [errors.Is] finds [ErrCorrupt], [ErrNotRegular], [ErrInUse], and the error of the
+// operating system for the file or its folder: [io/fs.ErrPermission],
+// [syscall.ENOSPC]. NewStore takes time in proportion to the size of the file.
 func NewStore(opts ...Option) (*Store, error) {
-	path, err := backupPath(opts)
+	s, err := chosen(opts)
 	if err != nil {
-		return nil, fmt.Errorf("genie: choose the backup file: %w", err)
+		return nil, fmt.Errorf("genie: new store: %w", err)
 	}
-	return newStore(durable.OS{}, path)
+	return newStore(durable.OS{}, s)
 }
 
-func backupPath(opts []Option) (string, error) {
-	var s settings
+func chosen(opts []Option) (settings, error) {
+	s := settings{lockTimeout: defaultLockTimeout}
 	for _, opt := range opts {
-		opt(&s)
-		if s.path == "" {
-			return "", fmt.Errorf("WithPath: empty path: %w", os.ErrInvalid)
+		if err := opt(&s); err != nil {
+			return s, err
 		}
 	}
 	if s.path != "" {
-		return s.path, nil
+		return s, nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("%w; choose a path with WithPath", err)
+		return s, fmt.Errorf("%w; choose a path with WithPath", err)
 	}
-	return filepath.Join(home, DefaultFile), nil
+	s.path = filepath.Join(home, DefaultFile)
+	return s, nil
 }
 
 // newStore is NewStore on any file system. Tests of faults call it.
-func newStore(disk durable.FS, path string) (*Store, error) {
-	file, err := durable.Open(disk, path)
+func newStore(disk durable.FS, chosen settings) (*Store, error) {
+	if chosen.readOnly {
+		entries, err := readOnly(disk, chosen.path)
+		if err != nil {
+			return nil, err
+		}
+		return makeStore(entries, nil), nil
+	}
+	file, err := durable.Open(disk, chosen.path, chosen.lockTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("genie: open %s: %w", path, err)
+		return nil, fmt.Errorf("genie: open %s: %w", chosen.path, err)
 	}
 	entries, err := readBackup(file)
 	if err != nil {
+		file.Close()
 		return nil, err
 	}
+	s := makeStore(entries, file)
+	// A forgotten store must not keep other processes from the file.
+	runtime.AddCleanup(s, func(file *durable.File) { file.Close() }, file)
+	return s, nil
+}
+
+// makeStore returns a store that saves to file, or nowhere if file is nil.
+func makeStore(entries *trie.Map, file *durable.File) *Store {
 	s := &Store{mailbox: make(chan command, mailboxCapacity)}
 	s.owner = s.loop
 	s.makePools()
 	s.state = state{entries: entries}
-	s.state.backups = backups{file: file, schedule: newSchedule(), tell: s.tell}
-	return s, nil
+	s.state.backups = newBackups(file, entries.Len() == 0, s.tell)
+	return s
 }
 
 // Set gives key a value. Set returns once the write has its place in the order of
@@ -384,7 +465,14 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 // and the map are intact, and the next backup writes a new file. One exception: if
 // syncing the folder failed, the new file may already be in place. The error names
 // the file and wraps its cause: [errors.Is] finds [syscall.ENOSPC],
-// [io/fs.ErrPermission] and their like, and [ErrInUse].
+// [io/fs.ErrPermission] and their like, and [ErrReadOnly].
+//
+// After a [Store.Close], Backup takes the lock of the file again, or fails with an
+// error that is [ErrInUse] if another process owns the file by then.
+//
+// A store that began empty and was never written to replaces nothing: if the file has
+// contents, from another store of the process or from an editor, Backup returns nil
+// and leaves them.
 //
 // Other goroutines go on meanwhile. One backup is written at a time; calls that
 // arrive during a backup share the next.
@@ -403,7 +491,8 @@ func (s *Store) Backup() error {
 // began: those of one interval, and of the time that a backup takes. Errors go to
 // [Store.AutoBackupErrors], and the next backup tries again.
 //
-// If automatic backups run already, nothing changes. An interval below a millisecond
+// If automatic backups run already, nothing changes. A store that is read-only starts
+// none, and AutoBackupErrors delivers an error that is [ErrReadOnly]. An interval below a millisecond
 // counts as a millisecond. An interval that is not positive starts nothing, and
 // AutoBackupErrors delivers an error that is [ErrInterval].
 func (s *Store) StartAutoBackup(interval time.Duration) { s.tell(startCmd{interval}) }
@@ -436,11 +525,16 @@ func (s *Store) AutoBackupErrors() <-chan error {
 	return <-c.reply
 }
 
-// Close stops automatic backups, writes a last backup and returns the error of that
-// backup. Close is for the end of a program; a store without it leaves no goroutine
-// either. Close may be called any number of times. The store goes on working in
-// memory, and a later Backup writes again. Close implements [io.Closer].
+// Close stops automatic backups, writes a last backup, unless the file holds every
+// write already, and lets go of the file, so that another process can own it. Close
+// returns the error of the backup; the file is let go of in any case.
+//
+// A store without a Close leaves no goroutine either. Close may be called any number
+// of times: a second Close without writes between does nothing. The store goes on
+// working in memory, and a later Backup writes again. Close implements [io.Closer].
 func (s *Store) Close() error {
 	s.StopAutoBackup()
-	return s.Backup()
+	c := closeCmd{make(chan error, 1)}
+	s.tell(c)
+	return <-c.reply
 }

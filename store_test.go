@@ -300,13 +300,17 @@ func reloaded(t testing.TB, store *genie.Store) map[string]string {
 	return openStore(t, path).Snapshot()
 }
 
-// contents returns what is in the folder of path: names and texts.
+// contents returns the names and texts of the files in dir, without the files of
+// locks, which stay.
 func contents(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".lock" {
+			continue
+		}
 		found[e.Name()] = e.Type().String()
 		if e.Type().IsRegular() {
 			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -500,8 +504,11 @@ func TestHomeFolderErrors(t *testing.T) {
 }
 
 func TestMistakesAreNamed(t *testing.T) {
-	_, err := genie.NewStore(genie.WithPath(""))
-	require.EqualError(t, err, "genie: choose the backup file: WithPath: empty path: invalid argument")
+	_, err := genie.NewStore(genie.WithPath("store.json"), genie.WithLockTimeout(-time.Second))
+	require.EqualError(t, err, "genie: new store: WithLockTimeout: negative time -1s: invalid argument")
+
+	_, err = genie.NewStore(genie.WithPath(""))
+	require.EqualError(t, err, "genie: new store: WithPath: empty path: invalid argument")
 	require.ErrorIs(t, err, fs.ErrInvalid)
 
 	t.Setenv("HOME", "")
@@ -535,7 +542,7 @@ func TestBackupErrorNamesFileAndCause(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
 	store := openStore(t, path)
 	store.Set("k", "v")
-	require.NoError(t, os.Remove(filepath.Dir(path)))
+	require.NoError(t, os.RemoveAll(filepath.Dir(path)))
 
 	err := store.Backup()
 	require.ErrorIs(t, err, fs.ErrNotExist)

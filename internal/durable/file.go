@@ -108,6 +108,10 @@ func (f *File) Close() error {
 	return claims.leave(c, f)
 }
 
+// Locked reports whether this File shares the lock of its path: from Open, or from
+// a Create after Close, to the next Close.
+func (f *File) Locked() bool { return f.claim != nil }
+
 // Path returns the absolute path of the file, with links resolved.
 func (f *File) Path() string { return f.path }
 
