@@ -29,6 +29,18 @@ import (
 	"github.com/windevkay/forge/genie/internal/trie"
 )
 
+// Sections of this file, which needs the innards of the package:
+//
+//	Surroundings   TestMain, a disk with a gate, a bubble with a fake clock
+//	Leaks          no goroutine is left, and a goroutine that is left is seen
+//	Schedule       ticks, stops, the channel of errors
+//	Ownership      two processes and one file; a store that only reads
+//	Faults         every disk operation fails in turn
+//	Giving way     a backup shares its processor
+//	Protocol       the mailbox and the owner; the shape of the source
+
+// Surroundings.
+
 // SourceFolder is the folder of the package, where the tests started.
 var SourceFolder string
 
@@ -134,6 +146,20 @@ func Soon(t testing.TB, what string, condition func() bool) {
 	}
 }
 
+// requireClosed fails unless errs is closed and empty.
+func requireClosed(t *testing.T, errs <-chan error) {
+	t.Helper()
+	select {
+	case err, open := <-errs:
+		require.NoError(t, err)
+		require.False(t, open)
+	default:
+		t.Fatal("the channel is open")
+	}
+}
+
+// Leaks.
+
 func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	disk := newGatedDisk(nil)
@@ -153,7 +179,7 @@ func TestStopAutoBackupLeavesNoGoroutine(t *testing.T) {
 	require.Equal(t, "still works", value)
 }
 
-// The detector detects: a goroutine that somebody forgot is found.
+// The detector detects: a goroutine that was left behind is found.
 func TestLeakIsSeen(t *testing.T) {
 	forgotten := make(chan struct{})
 	go func() { <-forgotten }()
@@ -161,6 +187,62 @@ func TestLeakIsSeen(t *testing.T) {
 	close(forgotten)
 	goleak.VerifyNone(t)
 }
+
+// The documented quick start, with and without its manual Backup, in functions so
+// short that the reader of the errors often asks for them only after the stop.
+func TestQuickStartLeavesNoGoroutine(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2} {
+		for _, manual := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d processors, manual backup %v", procs, manual), func(t *testing.T) {
+				runtime.GOMAXPROCS(procs)
+				var readers sync.WaitGroup
+				for range 1000 {
+					quickStart(t, &readers, manual)
+				}
+				var ended atomic.Bool
+				go func() { readers.Wait(); ended.Store(true) }()
+				Soon(t, "the end of every reader", ended.Load)
+			})
+		}
+	}
+}
+
+// quickStart is Example with a disk in memory and a count of its goroutines.
+func quickStart(t *testing.T, readers *sync.WaitGroup, manual bool) {
+	store := open(t, newGatedDisk(nil))
+	store.Set("username", "alice")
+	store.Get("username")
+	store.StartAutoBackup(5 * time.Minute)
+	defer store.StopAutoBackup()
+	readers.Add(1)
+	go func() {
+		defer readers.Done()
+		for err := range store.AutoBackupErrors() {
+			t.Error(err)
+		}
+	}()
+	if manual {
+		require.NoError(t, store.Backup())
+	}
+}
+
+// The reader that quickStart counts is found if it never ends, as before the rule
+// that the channel stays closed.
+func TestReaderThatNeverEndsIsSeen(t *testing.T) {
+	store := open(t, newGatedDisk(nil))
+	errs := store.AutoBackupErrors() // of a schedule that is not started
+	go func() {
+		for range errs {
+		}
+	}()
+	require.ErrorContains(t, goleak.Find(), "TestReaderThatNeverEndsIsSeen")
+	store.StopAutoBackup()
+	goleak.VerifyNone(t)
+}
+
+// Schedule.
 
 func TestOneBackupEachInterval(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -221,18 +303,6 @@ func TestAutoBackupAgainAfterStop(t *testing.T) {
 	})
 }
 
-// requireClosed fails unless errs is closed and empty.
-func requireClosed(t *testing.T, errs <-chan error) {
-	t.Helper()
-	select {
-	case err, open := <-errs:
-		require.NoError(t, err)
-		require.False(t, open)
-	default:
-		t.Fatal("the channel is open")
-	}
-}
-
 // Before the first start, the channel is that of the first schedule. After a stop,
 // with or without a start before it, the channel is closed.
 func TestChannelOfErrorsAroundAStart(t *testing.T) {
@@ -259,60 +329,6 @@ func TestChannelOfErrorsAroundAStart(t *testing.T) {
 		store.StopAutoBackup()
 		requireClosed(t, errs)
 	})
-}
-
-// The documented quick start, with and without its manual Backup, in functions so
-// short that the reader of the errors often asks for them only after the stop.
-func TestQuickStartLeavesNoGoroutine(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	for _, procs := range []int{1, 2} {
-		for _, manual := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%d processors, manual backup %v", procs, manual), func(t *testing.T) {
-				runtime.GOMAXPROCS(procs)
-				var readers sync.WaitGroup
-				for range 1000 {
-					quickStart(t, &readers, manual)
-				}
-				var ended atomic.Bool
-				go func() { readers.Wait(); ended.Store(true) }()
-				Soon(t, "the end of every reader", ended.Load)
-			})
-		}
-	}
-}
-
-// quickStart is Example with a disk in memory and a count of its goroutines.
-func quickStart(t *testing.T, readers *sync.WaitGroup, manual bool) {
-	store := open(t, newGatedDisk(nil))
-	store.Set("username", "alice")
-	store.Get("username")
-	store.StartAutoBackup(5 * time.Minute)
-	defer store.StopAutoBackup()
-	readers.Add(1)
-	go func() {
-		defer readers.Done()
-		for err := range store.AutoBackupErrors() {
-			t.Error(err)
-		}
-	}()
-	if manual {
-		require.NoError(t, store.Backup())
-	}
-}
-
-// The reader that quickStart counts is found if it never ends, as before the rule
-// that the channel stays closed.
-func TestReaderThatNeverEndsIsSeen(t *testing.T) {
-	store := open(t, newGatedDisk(nil))
-	errs := store.AutoBackupErrors() // of a schedule that is not started
-	go func() {
-		for range errs {
-		}
-	}()
-	require.ErrorContains(t, goleak.Find(), "TestReaderThatNeverEndsIsSeen")
-	store.StopAutoBackup()
-	goleak.VerifyNone(t)
 }
 
 func TestNothingNewNothingWritten(t *testing.T) {
@@ -364,7 +380,7 @@ func TestAutoBackupErrors(t *testing.T) {
 		require.Equal(t, 10, cap(errs))
 		store.StartAutoBackup(time.Minute)
 		advance(14 * time.Minute)
-		require.Equal(t, int64(14), disk.backups.Load(), "nobody reads, backups go on")
+		require.Equal(t, int64(14), disk.backups.Load(), "backups go on although no goroutine reads the errors")
 		store.StopAutoBackup()
 		n := 0
 		for err := range errs {
@@ -428,22 +444,6 @@ func TestFirstTickAfterALoadSaves(t *testing.T) {
 		require.Equal(t, "{\"k\":\"v\"}\n", disk.text(t))
 		store.StopAutoBackup()
 	})
-}
-
-// A save that fails half way leaves no temporary file.
-func TestFailedSaveLeavesNoTemporaryFile(t *testing.T) {
-	disk := newGatedDisk(nil)
-	store := open(t, disk)
-	store.Set("k", "v")
-	disk.Before(func(op, _ string) {
-		if op == "Write" {
-			disk.FailAt(disk.Ops()-1, syscall.ENOSPC, false)
-		}
-	})
-	require.ErrorIs(t, store.Backup(), syscall.ENOSPC)
-	for _, name := range disk.disk.Names() {
-		require.NotContains(t, name, ".tmp-")
-	}
 }
 
 func TestVersionCountsTheWritesThatStand(t *testing.T) {
@@ -598,81 +598,7 @@ func TestStressOfStartAndStop(t *testing.T) {
 	require.Equal(t, n, disk.backups.Load())
 }
 
-// Every operation on the disk fails in turn, once or from there on, until none is
-// left to fail. What is said to be backed up is; what is not is old or new; and
-// nobody's memory has changed.
-func TestEveryFaultIsReported(t *testing.T) {
-	for name, use := range map[string]func(store *Store) error{
-		"Backup": (*Store).Backup,
-		"Close":  (*Store).Close,
-		"automatic": func(store *Store) error {
-			errs := store.AutoBackupErrors()
-			store.StartAutoBackup(time.Minute)
-			advance(time.Minute)
-			store.StopAutoBackup()
-			return <-errs
-		},
-	} {
-		for _, sticky := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, sticky %v", name, sticky), func(t *testing.T) {
-				faults := 0
-				for n, fired := 0, true; fired; n++ {
-					inBubble(t, func(t *testing.T) { fired = sweepOnce(t, use, n, sticky) })
-					faults++
-				}
-				require.Greater(t, faults, 25)
-				t.Logf("%d faults", faults-1)
-			})
-		}
-	}
-}
-
-// sweepOnce loads, uses and reloads a store on a disk whose n-th operation fails,
-// and reports whether there was an n-th.
-func sweepOnce(t *testing.T, use func(*Store) error, n int, sticky bool) (fired bool) {
-	const before, after = "{\"k\":\"old\"}\n", "{\"k\":\"new\"}\n"
-	disk := durabletest.NewDisk()
-	disk.WriteFile(storePath, []byte(before))
-	process := disk.Process()
-	process.FailAt(n, syscall.EIO, sticky)
-
-	store, err := newStore(process, settings{path: storePath})
-	if err != nil {
-		require.ErrorIs(t, err, syscall.EIO)
-		require.Nil(t, store)
-		require.Equal(t, map[string]string{"k": "old"}, restarted(t, disk, process))
-		return true
-	}
-	store.Set("k", "new")
-	err = use(store)
-	text, _ := disk.ReadFile(storePath)
-	if err == nil {
-		require.Equal(t, after, string(text))
-	} else {
-		require.ErrorIs(t, err, syscall.EIO)
-		require.Regexp(t, "^genie: (back up|close) "+storePath, err.Error())
-		require.Contains(t, []string{"", before, after}, string(text))
-	}
-	require.Equal(t, map[string]string{"k": "new"}, store.Snapshot(), "memory is intact")
-
-	fired = process.Ops() > n
-	process.Heal()
-	require.NoError(t, store.Backup(), "the next one works")
-	require.Equal(t, map[string]string{"k": "new"}, restarted(t, disk, process))
-	return fired
-}
-
-// restarted kills process and returns what the next one loads.
-func restarted(t *testing.T, disk *durabletest.Disk, process *durabletest.Process) map[string]string {
-	process.Kill()
-	store := open(t, disk.Process())
-	for _, name := range disk.Names() {
-		require.NotContains(t, name, ".tmp-")
-	}
-	return store.Snapshot()
-}
-
-// The tests of ownership have two processes on one disk.
+// Ownership. The tests have two processes on one disk.
 
 func TestOneProcessOwnsTheFile(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -849,6 +775,100 @@ func TestReadOnlyTouchesNothing(t *testing.T) {
 	})
 }
 
+// Faults.
+
+// Every operation on the disk fails in turn, once or from there on, until none is
+// left to fail. A backup that is reported as successful is on the disk; after a
+// failure the disk has the old backup or the new one; memory has not changed.
+func TestEveryFaultIsReported(t *testing.T) {
+	for name, use := range map[string]func(store *Store) error{
+		"Backup": (*Store).Backup,
+		"Close":  (*Store).Close,
+		"automatic": func(store *Store) error {
+			errs := store.AutoBackupErrors()
+			store.StartAutoBackup(time.Minute)
+			advance(time.Minute)
+			store.StopAutoBackup()
+			return <-errs
+		},
+	} {
+		for _, sticky := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, sticky %v", name, sticky), func(t *testing.T) {
+				faults := 0
+				for n, fired := 0, true; fired; n++ {
+					inBubble(t, func(t *testing.T) { fired = sweepOnce(t, use, n, sticky) })
+					faults++
+				}
+				require.Greater(t, faults, 25)
+				t.Logf("%d faults", faults-1)
+			})
+		}
+	}
+}
+
+// sweepOnce loads, uses and reloads a store on a disk whose n-th operation fails,
+// and reports whether there was an n-th.
+func sweepOnce(t *testing.T, use func(*Store) error, n int, sticky bool) (fired bool) {
+	const before, after = "{\"k\":\"old\"}\n", "{\"k\":\"new\"}\n"
+	disk := durabletest.NewDisk()
+	disk.WriteFile(storePath, []byte(before))
+	process := disk.Process()
+	process.FailAt(n, syscall.EIO, sticky)
+
+	store, err := newStore(process, settings{path: storePath})
+	if err != nil {
+		require.ErrorIs(t, err, syscall.EIO)
+		require.Nil(t, store)
+		require.Equal(t, map[string]string{"k": "old"}, restarted(t, disk, process))
+		return true
+	}
+	store.Set("k", "new")
+	err = use(store)
+	text, _ := disk.ReadFile(storePath)
+	if err == nil {
+		require.Equal(t, after, string(text))
+	} else {
+		require.ErrorIs(t, err, syscall.EIO)
+		require.Regexp(t, "^genie: (back up|close) "+storePath, err.Error())
+		require.Contains(t, []string{"", before, after}, string(text))
+	}
+	require.Equal(t, map[string]string{"k": "new"}, store.Snapshot(), "memory is intact")
+
+	fired = process.Ops() > n
+	process.Heal()
+	require.NoError(t, store.Backup(), "the next one works")
+	require.Equal(t, map[string]string{"k": "new"}, restarted(t, disk, process))
+	return fired
+}
+
+// restarted kills process and returns what the next one loads.
+func restarted(t *testing.T, disk *durabletest.Disk, process *durabletest.Process) map[string]string {
+	process.Kill()
+	store := open(t, disk.Process())
+	for _, name := range disk.Names() {
+		require.NotContains(t, name, ".tmp-")
+	}
+	return store.Snapshot()
+}
+
+// A save that fails half way leaves no temporary file.
+func TestFailedSaveLeavesNoTemporaryFile(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := open(t, disk)
+	store.Set("k", "v")
+	disk.Before(func(op, _ string) {
+		if op == "Write" {
+			disk.FailAt(disk.Ops()-1, syscall.ENOSPC, false)
+		}
+	})
+	require.ErrorIs(t, store.Backup(), syscall.ENOSPC)
+	for _, name := range disk.disk.Names() {
+		require.NotContains(t, name, ".tmp-")
+	}
+}
+
+// Giving way.
+
 // On one processor, a backup that kept the processor would stop every caller for
 // 10 ms at a time. The loop over the bare entries does.
 func TestABackupGivesWay(t *testing.T) {
@@ -932,6 +952,8 @@ func TestGivingWayPassesOnEveryEntryAndEndsEarly(t *testing.T) {
 	}
 	require.Equal(t, n+1, seen)
 }
+
+// Protocol.
 
 // The protocol of tell and loop, with mailboxes so small that senders wait, on
 // few and many processors. The race detector sees whether the state is handed

@@ -30,6 +30,18 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
+// Sections of this file, which uses the package as a program does:
+//
+//	Examples    shown on the package's page, in the order of its methods
+//	Helpers
+//	The map     a store is a map, views, updates
+//	The file    loads, backups, their errors
+//	Mistakes    each gets a message that says how to do better
+//	Costs       goroutines, garbage, allocations
+//	The README  shows the Example to the letter
+
+// Examples. Each has a file of its own, in the working folder that TestMain makes.
+
 func Example() {
 	store, err := genie.NewStore()
 	if err != nil {
@@ -275,6 +287,8 @@ func ExampleStore_Close() {
 	// Output:
 }
 
+// Helpers.
+
 // newStore returns an empty store on a file of its own.
 func newStore(t testing.TB) *genie.Store {
 	t.Helper()
@@ -320,6 +334,39 @@ func contents(t testing.TB, dir string) map[string]string {
 	}
 	return found
 }
+
+func makePipe(t *testing.T, path string) {
+	if err := exec.Command("mkfifo", path).Run(); err != nil {
+		t.Skip("no named pipes here: ", err)
+	}
+}
+
+func makeFile(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	return path
+}
+
+var errFull = errors.New("full")
+
+// limited is a writer with room for so many bytes.
+type limited struct{ room int }
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(l.room, len(p))
+	if l.room -= n; n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+// raceEnabled reports whether the race detector is on.
+func raceEnabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// The map.
 
 // A store is a map: whatever is done to it, it holds what a map would.
 func TestStoreIsAMap(t *testing.T) {
@@ -395,227 +442,6 @@ func FuzzStore(f *testing.F) {
 		require.Equal(t, want, store.Snapshot())
 		require.Equal(t, want, reloaded(t, store))
 	})
-}
-
-func TestDefaultFileIsInTheHomeFolder(t *testing.T) {
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("USERPROFILE", home) // Windows
-	store, err := genie.NewStore()
-	require.NoError(t, err)
-	require.Empty(t, contents(t, home), "nothing to load, nothing written")
-	store.Set("k", "v")
-	require.NoError(t, store.Backup())
-	require.Equal(t, map[string]string{".kvstore_backup.json": "{\"k\":\"v\"}\n"}, contents(t, home))
-}
-
-func TestLoadClearsTheFileAndKeepsTheData(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "b.json")
-	text := `{"a":"1","b":"2"}`
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-
-	store := openStore(t, path)
-	require.Equal(t, map[string]string{"a": "1", "b": "2"}, store.Snapshot())
-	require.Equal(t, map[string]string{"b.json": "", "b.json.loaded": text}, contents(t, dir))
-
-	require.Zero(t, openStore(t, path).Len(), "a second store finds nothing")
-
-	store.Delete("a")
-	require.NoError(t, store.Backup())
-	require.Equal(t, map[string]string{"b.json": "{\"b\":\"2\"}\n"}, contents(t, dir))
-	if runtime.GOOS != "windows" {
-		info, err := os.Stat(path)
-		require.NoError(t, err)
-		require.Equal(t, fs.FileMode(0o600), info.Mode())
-	}
-}
-
-func TestNewStoreErrors(t *testing.T) {
-	file := func(text string) func(*testing.T, string) {
-		return func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		}
-	}
-	tests := map[string]struct {
-		prepare func(t *testing.T, path string)
-		is      error
-		corrupt int64 // offset, or -1
-	}{
-		"directory":      {func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) }, genie.ErrNotRegular, -1},
-		"pipe":           {makePipe, genie.ErrNotRegular, -1},
-		"missing folder": {func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Dir(path))) }, fs.ErrNotExist, -1},
-		"half a file":    {file(`{"a":"1","b`), genie.ErrCorrupt, 11},
-		"not strings":    {file(`{"a":1}`), genie.ErrCorrupt, 5},
-		"a list":         {file(`["a"]`), genie.ErrCorrupt, 0},
-		"two objects":    {file(`{"a":"1"} {}`), genie.ErrCorrupt, 10},
-		"a name twice":   {file(`{"a":"1","a":"2"}`), genie.ErrCorrupt, 9},
-		"not UTF-8":      {file("{\"a\":\"\xff\"}"), genie.ErrCorrupt, 6},
-		"white space":    {file(" \n"), genie.ErrCorrupt, -1},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			top := t.TempDir()
-			dir := filepath.Join(top, "d")
-			require.NoError(t, os.Mkdir(dir, 0o700))
-			path := filepath.Join(dir, "b.json")
-			test.prepare(t, path)
-			before := map[string]string{}
-			if _, err := os.Stat(dir); err == nil {
-				before = contents(t, dir)
-			}
-
-			_, err := genie.NewStore(genie.WithPath(path))
-			require.ErrorIs(t, err, test.is)
-			require.ErrorContains(t, err, "genie: ")
-			require.ErrorContains(t, err, path)
-			if test.corrupt >= 0 {
-				corrupt, ok := errors.AsType[*genie.CorruptError](err)
-				require.True(t, ok)
-				require.Equal(t, path, corrupt.Path)
-				require.Equal(t, test.corrupt, corrupt.Offset)
-			}
-			if test.is != fs.ErrNotExist {
-				require.Equal(t, before, contents(t, dir), "nothing changed on disk")
-			}
-		})
-	}
-}
-
-func makePipe(t *testing.T, path string) {
-	if err := exec.Command("mkfifo", path).Run(); err != nil {
-		t.Skip("no named pipes here: ", err)
-	}
-}
-
-func TestHomeFolderErrors(t *testing.T) {
-	for name, home := range map[string]string{
-		"unset":   "",
-		"missing": filepath.Join(t.TempDir(), "gone"),
-		"a file":  makeFile(t),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("HOME", home)
-			t.Setenv("USERPROFILE", home)
-			_, err := genie.NewStore()
-			require.ErrorContains(t, err, "genie: ")
-		})
-	}
-}
-
-func TestMistakesAreNamed(t *testing.T) {
-	_, err := genie.NewStore(genie.WithPath("store.json"), genie.WithLockTimeout(-time.Second))
-	require.EqualError(t, err, "genie: new store: WithLockTimeout: negative time -1s: invalid argument")
-
-	_, err = genie.NewStore(genie.WithPath(""))
-	require.EqualError(t, err, "genie: new store: WithPath: empty path: invalid argument")
-	require.ErrorIs(t, err, fs.ErrInvalid)
-
-	t.Setenv("HOME", "")
-	t.Setenv("USERPROFILE", "")
-	_, err = genie.NewStore()
-	require.ErrorContains(t, err, "choose a path with WithPath")
-
-	const message = "genie: a Store that NewStore has not made; use NewStore"
-	for name, call := range map[string]func(s *genie.Store){
-		"Get":            func(s *genie.Store) { s.Get("k") },
-		"Set":            func(s *genie.Store) { s.Set("k", "v") },
-		"Delete":         func(s *genie.Store) { s.Delete("k") },
-		"Len":            func(s *genie.Store) { s.Len() },
-		"All":            func(s *genie.Store) { _ = maps.Collect(s.All()) },
-		"Update":         func(s *genie.Store) { _ = s.Update(func(*genie.Tx) error { return nil }) },
-		"Backup":         func(s *genie.Store) { _ = s.Backup() },
-		"StopAutoBackup": func(s *genie.Store) { s.StopAutoBackup() },
-	} {
-		require.PanicsWithValue(t, message, func() { call(new(genie.Store)) }, name)
-	}
-}
-
-func makeFile(t *testing.T) string {
-	path := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	return path
-}
-
-func TestBackupErrorNamesFileAndCause(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "d", "b.json")
-	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
-	store := openStore(t, path)
-	store.Set("k", "v")
-	require.NoError(t, os.RemoveAll(filepath.Dir(path)))
-
-	err := store.Backup()
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.ErrorContains(t, err, "genie: back up "+path)
-	require.ErrorIs(t, store.Close(), fs.ErrNotExist)
-	value, _ := store.Get("k")
-	require.Equal(t, "v", value, "memory is intact")
-
-	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
-	require.NoError(t, store.Backup())
-	require.Equal(t, map[string]string{"b.json": "{\"k\":\"v\"}\n"}, contents(t, filepath.Dir(path)))
-}
-
-func TestBackupKeepsAFileOfSomebodyElse(t *testing.T) {
-	dir := t.TempDir()
-	store := openStore(t, filepath.Join(dir, "b.json"))
-	store.Set("k", "mine")
-	require.NoError(t, store.Backup())
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.json"), []byte(`{"k":"theirs, longer"}`), 0o600))
-	require.NoError(t, store.Backup())
-	require.Equal(t, map[string]string{
-		"b.json":      "{\"k\":\"mine\"}\n",
-		"b.json.prev": `{"k":"theirs, longer"}`,
-	}, contents(t, dir))
-}
-
-func TestCloseAnyNumberOfTimes(t *testing.T) {
-	store := newStore(t)
-	store.StartAutoBackup(time.Hour)
-	errs := store.AutoBackupErrors()
-	for i := range 3 {
-		store.Set("k", strconv.Itoa(i))
-		require.NoError(t, store.Close())
-	}
-	_, open := <-errs
-	require.False(t, open)
-	value, ok := store.Get("k")
-	require.True(t, ok)
-	require.Equal(t, "2", value)
-}
-
-func TestWriteTo(t *testing.T) {
-	store := newStore(t)
-	want := map[string]string{}
-	for i := range 5000 {
-		want[fmt.Sprint("key", i)] = strings.Repeat("v", i%100)
-		store.Set(fmt.Sprint("key", i), strings.Repeat("v", i%100))
-	}
-	var buf bytes.Buffer
-	n, err := store.WriteTo(&buf)
-	require.NoError(t, err)
-	require.Equal(t, int64(buf.Len()), n)
-	var got map[string]string
-	require.NoError(t, json.Unmarshal(buf.Bytes(), &got))
-	require.Equal(t, want, got)
-
-	var _ io.WriterTo = store
-	n, err = store.WriteTo(&limited{room: 100_000})
-	require.ErrorIs(t, err, errFull)
-	require.Equal(t, int64(100_000), n)
-}
-
-var errFull = errors.New("full")
-
-// limited is a writer with room for so many bytes.
-type limited struct{ room int }
-
-func (l *limited) Write(p []byte) (int, error) {
-	n := min(l.room, len(p))
-	if l.room -= n; n < len(p) {
-		return n, errFull
-	}
-	return n, nil
 }
 
 func TestViewIsOneInstant(t *testing.T) {
@@ -744,48 +570,8 @@ func TestTxEndsWithItsFunction(t *testing.T) {
 	require.Zero(t, store.Len())
 }
 
-// Under the race detector, a call of a store from inside its own Update panics and
-// says so. Elsewhere it deadlocks, as documented.
-func TestStoreInsideItsOwnUpdate(t *testing.T) {
-	if !raceEnabled() {
-		t.Skip("such a call is noticed only under the race detector")
-	}
-	store, other := newStore(t), newStore(t)
-	for name, call := range map[string]func(){
-		"Get":              func() { store.Get("k") },
-		"Set":              func() { store.Set("k", "v") },
-		"Delete":           func() { store.Delete("k") },
-		"Len":              func() { store.Len() },
-		"Snapshot":         func() { store.Snapshot() },
-		"All":              func() { _ = maps.Collect(store.All()) },
-		"View":             func() { _ = store.View(func(*genie.View) error { return nil }) },
-		"Update":           func() { _ = store.Update(func(*genie.Tx) error { return nil }) },
-		"WriteTo":          func() { _, _ = store.WriteTo(io.Discard) },
-		"Backup":           func() { _ = store.Backup() },
-		"StartAutoBackup":  func() { store.StartAutoBackup(time.Hour) },
-		"StopAutoBackup":   func() { store.StopAutoBackup() },
-		"AutoBackupErrors": func() { store.AutoBackupErrors() },
-		"Close":            func() { _ = store.Close() },
-		"through another": func() {
-			_ = other.Update(func(*genie.Tx) error { store.Get("k"); return nil })
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.PanicsWithValue(t, "genie: store called from inside its own Update; use the Tx", func() {
-				_ = store.Update(func(tx *genie.Tx) error { tx.Set("k", "half done"); call(); return nil })
-			})
-			require.Zero(t, store.Len(), "nothing has changed")
-		})
-	}
-	require.NoError(t, store.Update(func(*genie.Tx) error {
-		other.Set("from", "inside") // another store is fine
-		return other.Update(func(tx *genie.Tx) error { tx.Set("and", "nested"); return nil })
-	}))
-	require.Equal(t, map[string]string{"from": "inside", "and": "nested"}, other.Snapshot())
-}
-
-// A panic passes through an Update, and what the callers defer uses the store
-// while somebody else's Update runs: that is no call from inside.
+// A panic passes through an Update, and a function that its caller has deferred
+// uses the store while another Update runs. That is not a call from inside.
 func TestDeferredAfterAPanicInUpdate(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("mine") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
@@ -814,7 +600,7 @@ func TestDeferredAfterAPanicInUpdate(t *testing.T) {
 	}
 }
 
-// Others wait while an Update runs; they are not taken for its own calls.
+// Other goroutines wait while an Update runs; they are not taken for its own calls.
 func TestOthersWaitForAnUpdate(t *testing.T) {
 	store := newStore(t)
 	got := make(chan string, 8)
@@ -892,6 +678,248 @@ func TestAllMethodsAtOnce(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, store.Close())
 }
+
+// The file.
+
+func TestDefaultFileIsInTheHomeFolder(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home) // Windows
+	store, err := genie.NewStore()
+	require.NoError(t, err)
+	require.Empty(t, contents(t, home), "nothing to load, nothing written")
+	store.Set("k", "v")
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{".kvstore_backup.json": "{\"k\":\"v\"}\n"}, contents(t, home))
+}
+
+func TestLoadClearsTheFileAndKeepsTheData(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "b.json")
+	text := `{"a":"1","b":"2"}`
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+
+	store := openStore(t, path)
+	require.Equal(t, map[string]string{"a": "1", "b": "2"}, store.Snapshot())
+	require.Equal(t, map[string]string{"b.json": "", "b.json.loaded": text}, contents(t, dir))
+
+	require.Zero(t, openStore(t, path).Len(), "a second store finds nothing")
+
+	store.Delete("a")
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{"b.json": "{\"b\":\"2\"}\n"}, contents(t, dir))
+	if runtime.GOOS != "windows" {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), info.Mode())
+	}
+}
+
+func TestBackupErrorNamesFileAndCause(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d", "b.json")
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+	store := openStore(t, path)
+	store.Set("k", "v")
+	require.NoError(t, os.RemoveAll(filepath.Dir(path)))
+
+	err := store.Backup()
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "genie: back up "+path)
+	require.ErrorIs(t, store.Close(), fs.ErrNotExist)
+	value, _ := store.Get("k")
+	require.Equal(t, "v", value, "memory is intact")
+
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{"b.json": "{\"k\":\"v\"}\n"}, contents(t, filepath.Dir(path)))
+}
+
+func TestBackupKeepsAFileOfAnotherProgram(t *testing.T) {
+	dir := t.TempDir()
+	store := openStore(t, filepath.Join(dir, "b.json"))
+	store.Set("k", "mine")
+	require.NoError(t, store.Backup())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.json"), []byte(`{"k":"theirs, longer"}`), 0o600))
+	require.NoError(t, store.Backup())
+	require.Equal(t, map[string]string{
+		"b.json":      "{\"k\":\"mine\"}\n",
+		"b.json.prev": `{"k":"theirs, longer"}`,
+	}, contents(t, dir))
+}
+
+func TestCloseAnyNumberOfTimes(t *testing.T) {
+	store := newStore(t)
+	store.StartAutoBackup(time.Hour)
+	errs := store.AutoBackupErrors()
+	for i := range 3 {
+		store.Set("k", strconv.Itoa(i))
+		require.NoError(t, store.Close())
+	}
+	_, open := <-errs
+	require.False(t, open)
+	value, ok := store.Get("k")
+	require.True(t, ok)
+	require.Equal(t, "2", value)
+}
+
+func TestWriteTo(t *testing.T) {
+	store := newStore(t)
+	want := map[string]string{}
+	for i := range 5000 {
+		want[fmt.Sprint("key", i)] = strings.Repeat("v", i%100)
+		store.Set(fmt.Sprint("key", i), strings.Repeat("v", i%100))
+	}
+	var buf bytes.Buffer
+	n, err := store.WriteTo(&buf)
+	require.NoError(t, err)
+	require.Equal(t, int64(buf.Len()), n)
+	var got map[string]string
+	require.NoError(t, json.Unmarshal(buf.Bytes(), &got))
+	require.Equal(t, want, got)
+
+	var _ io.WriterTo = store
+	n, err = store.WriteTo(&limited{room: 100_000})
+	require.ErrorIs(t, err, errFull)
+	require.Equal(t, int64(100_000), n)
+}
+
+func TestNewStoreErrors(t *testing.T) {
+	file := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		}
+	}
+	tests := map[string]struct {
+		prepare func(t *testing.T, path string)
+		is      error
+		corrupt int64 // offset, or -1
+	}{
+		"directory":      {func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) }, genie.ErrNotRegular, -1},
+		"pipe":           {makePipe, genie.ErrNotRegular, -1},
+		"missing folder": {func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Dir(path))) }, fs.ErrNotExist, -1},
+		"half a file":    {file(`{"a":"1","b`), genie.ErrCorrupt, 11},
+		"not strings":    {file(`{"a":1}`), genie.ErrCorrupt, 5},
+		"a list":         {file(`["a"]`), genie.ErrCorrupt, 0},
+		"two objects":    {file(`{"a":"1"} {}`), genie.ErrCorrupt, 10},
+		"a name twice":   {file(`{"a":"1","a":"2"}`), genie.ErrCorrupt, 9},
+		"not UTF-8":      {file("{\"a\":\"\xff\"}"), genie.ErrCorrupt, 6},
+		"white space":    {file(" \n"), genie.ErrCorrupt, -1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			dir := filepath.Join(top, "d")
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			path := filepath.Join(dir, "b.json")
+			test.prepare(t, path)
+			before := map[string]string{}
+			if _, err := os.Stat(dir); err == nil {
+				before = contents(t, dir)
+			}
+
+			_, err := genie.NewStore(genie.WithPath(path))
+			require.ErrorIs(t, err, test.is)
+			require.ErrorContains(t, err, "genie: ")
+			require.ErrorContains(t, err, path)
+			if test.corrupt >= 0 {
+				corrupt, ok := errors.AsType[*genie.CorruptError](err)
+				require.True(t, ok)
+				require.Equal(t, path, corrupt.Path)
+				require.Equal(t, test.corrupt, corrupt.Offset)
+			}
+			if test.is != fs.ErrNotExist {
+				require.Equal(t, before, contents(t, dir), "nothing changed on disk")
+			}
+		})
+	}
+}
+
+func TestHomeFolderErrors(t *testing.T) {
+	for name, home := range map[string]string{
+		"unset":   "",
+		"missing": filepath.Join(t.TempDir(), "gone"),
+		"a file":  makeFile(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HOME", home)
+			t.Setenv("USERPROFILE", home)
+			_, err := genie.NewStore()
+			require.ErrorContains(t, err, "genie: ")
+		})
+	}
+}
+
+// Mistakes.
+
+func TestMistakesAreNamed(t *testing.T) {
+	_, err := genie.NewStore(genie.WithPath("store.json"), genie.WithLockTimeout(-time.Second))
+	require.EqualError(t, err, "genie: new store: WithLockTimeout: negative time -1s: invalid argument")
+
+	_, err = genie.NewStore(genie.WithPath(""))
+	require.EqualError(t, err, "genie: new store: WithPath: empty path: invalid argument")
+	require.ErrorIs(t, err, fs.ErrInvalid)
+
+	t.Setenv("HOME", "")
+	t.Setenv("USERPROFILE", "")
+	_, err = genie.NewStore()
+	require.ErrorContains(t, err, "choose a path with WithPath")
+
+	const message = "genie: a Store that NewStore has not made; use NewStore"
+	for name, call := range map[string]func(s *genie.Store){
+		"Get":            func(s *genie.Store) { s.Get("k") },
+		"Set":            func(s *genie.Store) { s.Set("k", "v") },
+		"Delete":         func(s *genie.Store) { s.Delete("k") },
+		"Len":            func(s *genie.Store) { s.Len() },
+		"All":            func(s *genie.Store) { _ = maps.Collect(s.All()) },
+		"Update":         func(s *genie.Store) { _ = s.Update(func(*genie.Tx) error { return nil }) },
+		"Backup":         func(s *genie.Store) { _ = s.Backup() },
+		"StopAutoBackup": func(s *genie.Store) { s.StopAutoBackup() },
+	} {
+		require.PanicsWithValue(t, message, func() { call(new(genie.Store)) }, name)
+	}
+}
+
+// Under the race detector, a call of a store from inside its own Update panics and
+// says so. Elsewhere it deadlocks, as documented.
+func TestStoreInsideItsOwnUpdate(t *testing.T) {
+	if !raceEnabled() {
+		t.Skip("such a call is noticed only under the race detector")
+	}
+	store, other := newStore(t), newStore(t)
+	for name, call := range map[string]func(){
+		"Get":              func() { store.Get("k") },
+		"Set":              func() { store.Set("k", "v") },
+		"Delete":           func() { store.Delete("k") },
+		"Len":              func() { store.Len() },
+		"Snapshot":         func() { store.Snapshot() },
+		"All":              func() { _ = maps.Collect(store.All()) },
+		"View":             func() { _ = store.View(func(*genie.View) error { return nil }) },
+		"Update":           func() { _ = store.Update(func(*genie.Tx) error { return nil }) },
+		"WriteTo":          func() { _, _ = store.WriteTo(io.Discard) },
+		"Backup":           func() { _ = store.Backup() },
+		"StartAutoBackup":  func() { store.StartAutoBackup(time.Hour) },
+		"StopAutoBackup":   func() { store.StopAutoBackup() },
+		"AutoBackupErrors": func() { store.AutoBackupErrors() },
+		"Close":            func() { _ = store.Close() },
+		"through another": func() {
+			_ = other.Update(func(*genie.Tx) error { store.Get("k"); return nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.PanicsWithValue(t, "genie: store called from inside its own Update; use the Tx", func() {
+				_ = store.Update(func(tx *genie.Tx) error { tx.Set("k", "half done"); call(); return nil })
+			})
+			require.Zero(t, store.Len(), "nothing has changed")
+		})
+	}
+	require.NoError(t, store.Update(func(*genie.Tx) error {
+		other.Set("from", "inside") // another store is fine
+		return other.Update(func(tx *genie.Tx) error { tx.Set("and", "nested"); return nil })
+	}))
+	require.Equal(t, map[string]string{"from": "inside", "and": "nested"}, other.Snapshot())
+}
+
+// Costs.
 
 func TestIdleStoresHoldNoGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()
@@ -1007,11 +1035,7 @@ func TestWritingABackupAllocatesLittle(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n)/50, "of %d bytes", n)
 }
 
-// raceEnabled reports whether the race detector is on.
-func raceEnabled() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
+// The README.
 
 // The snippet in the README is the Example above, to the letter.
 func TestReadmeShowsTheExample(t *testing.T) {
