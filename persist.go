@@ -335,8 +335,8 @@ func replace(file *durable.File, s save) error {
 const (
 	turnShare = 4
 
-	// minTurn is for a processor that nobody else wants: so short that callers who
-	// return lose little, so long that giving way costs little.
+	// minTurn is for a processor that no other goroutine wants: so short that a caller
+	// that comes back loses little, so long that giving way costs little.
 	minTurn = 10 * time.Microsecond
 
 	// maxTurn is the time after which the Go scheduler would take the processor.

@@ -48,8 +48,8 @@ type Map struct {
 // not equal ones.
 type Entry struct{ Key, Value string }
 
-// New returns an empty map with a random hash seed, so that nobody can choose
-// keys that collide.
+// New returns an empty map with a random hash seed, so that an
+// attacker cannot choose keys that collide.
 func New() *Map {
 	m := &Map{hasher: hasher{seed: maphash.MakeSeed(), keep: ^uint64(0)}}
 	m.root = m.branchOver(&leaf{})
