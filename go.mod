@@ -2,9 +2,11 @@ module github.com/windevkay/forge/genie
 
 go 1.26
 
+require github.com/go-json-experiment/json v1.27.2
+
+// For tests only.
 require (
 	github.com/anishathalye/porcupine v1.3.1
-	github.com/go-json-experiment/json v1.27.2
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 	pgregory.net/rapid v1.3.0
