@@ -55,16 +55,16 @@ func (p *Pending) commit(blank bool) (err error) {
 		}
 	}()
 
-	// W3. Sync the temporary file, with its owner. Without this the name can reach the disk before
-	// the contents: a file of 0 bytes after a power cut, on XFS and btrfs. A sync
-	// that fails is never tried again on the same file: the kernel has dropped the
-	// pages, and the second sync would succeed over nothing (Rebello et al., USENIX
-	// ATC 2020).
-	old, err := f.stat(f.path)
+	// W3. Sync the temporary file, with its owner. Without the sync the name can
+	// reach the disk before the contents: a file of 0 bytes after a power cut, on
+	// XFS and btrfs. After an error no second sync follows: the kernel has dropped
+	// the pages, and a second sync would succeed over nothing (Rebello et al.,
+	// USENIX ATC 2020).
+	like, err := f.rightOwner()
 	if err != nil {
 		return err
 	}
-	keepOwner(p.temp, old)
+	keepOwner(p.temp, like)
 	if err := p.temp.Sync(); err != nil {
 		return err
 	}
@@ -88,12 +88,12 @@ func (p *Pending) commit(blank bool) (err error) {
 
 	// W8. A file with contents that this File has not written is copied to
 	// Previous, or the data of another program or store would be nowhere.
-	// W9. Look again, since the copy takes time, then rename. From the rename on
-	// the file is not as this File has left it until W11, whatever happens.
+	// W9. Look again, since the copy takes time, then rename. An error does not
+	// tell whether the rename was done.
 	if err := f.keepForeign(); err != nil {
 		return err
 	}
-	f.lastSeen = nil
+	f.unsure = made
 	if err := f.renameAt(p.name, f.path); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (p *Pending) commit(blank bool) (err error) {
 	// W11. Note the new file. Remove the hand-over file, if this File has loaded
 	// it. Only now: a removal that reached the disk before the rename would leave
 	// neither. No sync: a hand-over file that is back is older than the backup.
-	f.lastSeen, f.claim.replaceable = made, true
+	f.lastSeen, f.unsure, f.claim.replaceable = made, nil, true
 	f.dropHandOver()
 	return nil
 }
@@ -132,7 +132,7 @@ func (f *File) keepForeign() error {
 		if err != nil {
 			return err
 		}
-		if now == nil || now.Size() == 0 || f.unchanged(now, f.lastSeen) || f.unchanged(now, kept) {
+		if now == nil || now.Size() == 0 || f.own(now) || f.unchanged(now, kept) {
 			return nil
 		}
 		if kept, err = f.keepCopy(); err != nil {

@@ -49,8 +49,10 @@ func commit(f *durable.File, contents string) error {
 	return write(f, contents, (*durable.Pending).Commit)
 }
 
+const blankBackup = "{}\n"
+
 func commitBlank(f *durable.File) error {
-	return write(f, "{}\n", (*durable.Pending).CommitBlank)
+	return write(f, blankBackup, (*durable.Pending).CommitBlank)
 }
 
 func write(f *durable.File, contents string, end func(*durable.Pending) error) error {

@@ -48,9 +48,16 @@ type File struct {
 	// holds is whether claim was locked for this File: false while Open waits.
 	holds bool
 
-	// lastSeen describes the file as this File has last written or emptied it,
-	// or is nil. If the file is different, another program has written it.
+	// deadline is when the operation that runs stops waiting for others.
+	deadline time.Time
+
+	// lastSeen describes the file as this File has last written or emptied it, or
+	// is nil. If the file is different, another program has written it.
 	lastSeen fs.FileInfo
+	// unsure describes the backup of a Commit that has failed in W9 or W10, or is
+	// nil. The file may be that backup, which is no stranger's. Its name may not be
+	// durable, so the file is not intact either.
+	unsure fs.FileInfo
 }
 
 // Open locks the file that path leads to, which need not exist; its folder must.
@@ -134,6 +141,11 @@ func (f *File) Intact() bool {
 	return err == nil && f.unchanged(now, f.lastSeen)
 }
 
+// own reports whether this File has written or emptied the file that now describes.
+func (f *File) own(now fs.FileInfo) bool {
+	return f.unchanged(now, f.lastSeen) || f.unchanged(now, f.unsure)
+}
+
 // unchanged reports whether a and b are of one file, with no write in between.
 func (f *File) unchanged(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && f.fs.Same(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
@@ -158,7 +170,7 @@ func (f *File) stat(name string) (fs.FileInfo, error) {
 // exist.
 func (f *File) open(name string) (Handle, fs.FileInfo, error) {
 	var h Handle
-	err := patiently(f.wait, func() (err error) {
+	err := f.patiently(func() (err error) {
 		h, err = f.fs.Open(name)
 		return err
 	})

@@ -115,45 +115,55 @@ func (f *File) join() *claim {
 }
 
 // hold makes sure that this process has locked the path, and waits if another
-// one has.
+// process has.
 func (f *File) hold() error {
 	c := f.join()
-	err := patiently(f.wait, func() error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.take(f)
+	f.deadline = time.Now().Add(f.wait)
+	return f.held(f.patiently(func() error { return c.lockFor(f) }))
+}
+
+// enter locks the path's mutex, and the path as hold does. The caller calls leave
+// at its end. While this File waits for another process it does not have the
+// mutex, or the waits of many Files would add up.
+func (f *File) enter() (leave func(), err error) {
+	c := f.join()
+	f.deadline = time.Now().Add(f.wait)
+	err = f.patiently(func() error {
+		c.path.Lock()
+		err := c.lockFor(f)
+		if err != nil {
+			c.path.Unlock()
+		}
+		return err
 	})
+	return c.path.Unlock, f.held(err)
+}
+
+// held notes whether this File shares the lock. A File that never had a share
+// leaves the claim.
+func (f *File) held(err error) error {
 	if err == nil {
 		f.holds = true
-		return nil
-	}
-	if !f.holds {
+	} else if !f.holds {
 		_ = f.Close()
 	}
 	return err
 }
 
-// enter locks the path's mutex, and makes sure that this process has locked the
-// path, also if the lock's file was removed or replaced since. The caller calls
-// leave at its end.
-func (f *File) enter() (leave func(), err error) {
-	c := f.join()
-	c.path.Lock()
-	if err = c.dropStale(f); err == nil {
-		err = f.hold()
-	}
-	if err != nil {
-		c.path.Unlock()
-		return nil, err
-	}
-	return c.path.Unlock, nil
-}
-
-// dropStale lets go of a lock whose file is not at its path any more: another
-// process can lock the file that is there now.
-func (c *claim) dropStale(f *File) error {
+// lockFor locks the path for f, unless this process has locked it and the lock is
+// good.
+func (c *claim) lockFor(f *File) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.dropStale(f); err != nil || c.lock != nil {
+		return err
+	}
+	return c.take(f)
+}
+
+// dropStale lets go of a lock whose file has lost its name: another process can
+// lock the file that has the name now. The caller holds c.mu.
+func (c *claim) dropStale(f *File) error {
 	if c.lock == nil {
 		return nil
 	}
@@ -165,18 +175,17 @@ func (c *claim) dropStale(f *File) error {
 	return err
 }
 
-// take locks the path for f unless c has locked it. The caller holds c.mu.
+// take locks the path for f, and sweeps if no process can be writing a backup:
+// not another one, since the lock is real, and not this one, since f is the only
+// File on the path and has just come. The caller holds c.mu.
 func (c *claim) take(f *File) error {
-	if c.lock != nil {
-		return nil
-	}
 	h, info, err := f.takeLock()
 	if h == nil {
 		return err
 	}
 	c.lock, c.locked, c.loader = h, info, nil
 	if err != nil || f.holds || claims.count(c, 0) > 1 {
-		return nil // another process may be writing a backup, or this one
+		return nil
 	}
 	return f.sweep()
 }
@@ -244,12 +253,16 @@ func pidOf(h Handle, err error) error {
 const pidWidth = 20
 
 // sign writes the number of this process into the lock's file, for the messages
-// of others, over the old one: the width is always the same. It gives the file
-// the owner that the backup file has. Errors do not matter to the lock.
+// of others, over the old number: the width is always the same. It also sees that
+// later processes can open the file: as its owner, who is the backup file's, and
+// after a umask of 0777. Errors do not matter to the lock.
 func (f *File) sign(h Handle) {
 	_, _ = fmt.Fprintf(h, "%-*d\n", pidWidth-1, os.Getpid())
-	if info, err := f.stat(f.path); err == nil {
-		keepOwner(h, info)
+	if info, err := h.Stat(); err == nil && !usable(info) {
+		_ = h.Chmod(private)
+	}
+	if like, err := f.rightOwner(); err == nil {
+		keepOwner(h, like)
 	}
 }
 
@@ -264,17 +277,15 @@ const (
 	lastPause  = 16 * time.Millisecond
 )
 
-// patiently calls try until wait is over, while another process has locked the
-// path, or another program has a file open in a way that passes.
-func patiently(wait time.Duration, try func() error) error {
-	began, pause := time.Now(), firstPause
-	for {
+// patiently calls try until the operation's deadline, while another process has
+// locked the path, or another program has a file open in a way that passes.
+func (f *File) patiently(try func() error) error {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := try()
-		left := wait - time.Since(began)
+		left := time.Until(f.deadline)
 		if left <= 0 || !errors.Is(err, ErrInUse) && !passes(err) {
 			return err
 		}
 		time.Sleep(min(pause, left))
-		pause = min(2*pause, lastPause)
 	}
 }

@@ -32,6 +32,7 @@ func Read(fsys FS, path string, read func(name string, r io.Reader) error) error
 		return err
 	}
 	f := newFile(fsys, path, leaseWait)
+	f.deadline = time.Now().Add(leaseWait)
 	missing := 0
 	for range attempts {
 		err := f.readOnce(read)
@@ -75,17 +76,21 @@ func (f *File) readOnce(read func(name string, r io.Reader) error) error {
 
 	// R3. Look whether both are still the same files. If not, a backup came
 	// between, and the hand-over file was older or gone.
-	for name, before := range map[string]fs.FileInfo{f.path: before, f.HandOver(): loaded} {
-		now, err := f.stat(name)
-		if err != nil {
-			return err
-		}
-		if now != before && (now == nil || before == nil || !f.fs.Same(now, before)) {
-			return errChanged
-		}
+	if err := errors.Join(f.stillAs(f.path, before), f.stillAs(f.HandOver(), loaded)); err != nil {
+		return err
 	}
 	if file == nil && handOver == nil {
 		return errMissing
+	}
+	return err
+}
+
+// stillAs returns errChanged if name is not the file that before describes, or
+// exists although before is nil.
+func (f *File) stillAs(name string, before fs.FileInfo) error {
+	now, err := f.stat(name)
+	if err == nil && !(now == nil && before == nil) && !f.unchanged(now, before) {
+		err = errChanged
 	}
 	return err
 }

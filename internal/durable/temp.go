@@ -14,7 +14,7 @@ import (
 // The name of a temporary file is .NAME.tmp- and 16 hexadecimal digits. Nobody
 // types such a name, so every file that has one may be swept.
 var (
-	tempOfAny  = regexp.MustCompile(`^\..+\.tmp-[0-9a-f]{16}$`)
+	tempOfAny  = regexp.MustCompile(`(?s)^\..+\.tmp-[0-9a-f]{16}$`)
 	tempDigits = len("0123456789abcdef")
 )
 
@@ -52,6 +52,17 @@ func (f *File) create(name string) (Handle, error) {
 	return h, nil
 }
 
+// rightOwner describes the file whose owner a new file is to have: the backup
+// file, or the hand-over file if that is all there is. It returns nil if neither
+// exists.
+func (f *File) rightOwner() (fs.FileInfo, error) {
+	info, err := f.stat(f.path)
+	if info == nil && err == nil {
+		info, err = f.stat(f.HandOver())
+	}
+	return info, err
+}
+
 // keepOwner gives h the owner of the file that like describes, if there is one
 // and the system permits it: a process that runs as root once must not lock the
 // user out.
@@ -61,19 +72,27 @@ func keepOwner(h Handle, like fs.FileInfo) {
 	}
 }
 
-// makePrivate changes a mode other than 0600, which a umask of 0777 makes, and
-// file systems that have no modes. The latter refuse the change.
+// private is the mode of every file that this package makes.
+const private fs.FileMode = 0o600
+
+// makePrivate changes another mode than 0600: a umask of 0777 leaves none of it,
+// and file systems without modes (CIFS, vfat) give all rights to all. The latter
+// refuse the change, which is forgiven where the user has the rights of 0600.
 func makePrivate(h Handle) error {
 	info, err := h.Stat()
-	if err != nil || info.Mode().Perm() == 0o600 {
+	if err != nil || info.Mode().Perm() == private {
 		return err
 	}
-	err = h.Chmod(0o600)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+	err = h.Chmod(private)
+	refused := errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported)
+	if refused && usable(info) {
 		return nil
 	}
 	return err
 }
+
+// usable reports whether the owner of a file may read and write it.
+func usable(info fs.FileInfo) bool { return info.Mode()&private == private }
 
 // discard removes a file that is not needed after all. Its errors are not
 // reported: the next process sweeps.
@@ -151,18 +170,19 @@ func (f *File) hasContents(name string) (bool, error) {
 // maxBlank is more space than an empty object is written with.
 const maxBlank = 4096
 
-// peek reports whether r, which info describes, is blank: of 0 bytes, or the
-// empty JSON object. It returns a reader of the whole.
+// peek reports whether r, which info describes, is blank: space, or the empty
+// JSON object. It returns a reader of the whole.
 func peek(r io.Reader, info fs.FileInfo) (whole io.Reader, blank bool, err error) {
 	if info.Size() > maxBlank {
 		return r, false, nil
 	}
 	head, err := io.ReadAll(io.LimitReader(r, maxBlank))
 	whole = io.MultiReader(bytes.NewReader(head), r)
-	inner, opened := strings.CutPrefix(strings.Trim(string(head), jsonSpace), "{")
+	text := strings.Trim(string(head), jsonSpace)
+	inner, opened := strings.CutPrefix(text, "{")
 	inner, closed := strings.CutSuffix(inner, "}")
 	empty := opened && closed && strings.Trim(inner, jsonSpace) == ""
-	return whole, len(head) == 0 || empty, err
+	return whole, text == "" || empty, err
 }
 
 const jsonSpace = " \t\r\n"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -86,12 +87,15 @@ func TestNoSyncSavesWhatOneHasLost(t *testing.T) {
 func TestAnImageHasNothingInCommonWithItsDisk(t *testing.T) {
 	d := durabletest.NewDisk()
 	d.WriteFile(name, []byte("old"))
+	locked, err := d.Process().OpenLock(name)
+	require.NoError(t, err)
+	require.NoError(t, locked.Lock())
 	for image := range d.Crashes() {
 		p := image.Process()
-		h, owned, err := p.Own(name)
+		h, err := p.OpenLock(name)
 		require.NoError(t, err)
-		require.True(t, owned)
-		_, err = h.Write([]byte("er"))
+		require.NoError(t, h.Lock(), "no lock outlives a power cut")
+		_, err = h.Write([]byte("newer"))
 		require.NoError(t, err)
 		require.NoError(t, p.Rename(name, "/disk/b"))
 	}
@@ -102,26 +106,80 @@ func TestAnImageHasNothingInCommonWithItsDisk(t *testing.T) {
 }
 
 func TestALockEndsWithItsHandleOrItsProcess(t *testing.T) {
+	for how, end := range map[string]func(*durabletest.Process, durable.Handle){
+		"Close":              func(_ *durabletest.Process, h durable.Handle) { _ = h.Close() },
+		"Kill":               func(p *durabletest.Process, _ durable.Handle) { p.Kill() },
+		"Kill, name removed": func(p *durabletest.Process, _ durable.Handle) { _ = p.Remove(name); p.Kill() },
+	} {
+		t.Run(how, func(t *testing.T) {
+			d := durabletest.NewDisk()
+			p, q := d.Process(), d.Process()
+			h, err := p.OpenLock(name)
+			require.NoError(t, err)
+			other, err := q.OpenLock(name)
+			require.NoError(t, err)
+			require.NoError(t, h.Lock())
+			require.NoError(t, h.Lock(), "again")
+			require.ErrorIs(t, other.Lock(), durable.ErrInUse)
+			end(p, h)
+			require.NoError(t, other.Lock())
+		})
+	}
+}
+
+func TestALockStaysWhereItIs(t *testing.T) {
 	d := durabletest.NewDisk()
 	p, q := d.Process(), d.Process()
-	h := create(t, p, name, "x")
-	owns := func() bool {
-		other, owned, err := q.Own("/disk/b")
-		require.NoError(t, err)
-		require.NoError(t, other.Close())
-		return owned
-	}
-	require.NoError(t, p.Rename(name, "/disk/b"), "the lock follows")
-	require.False(t, owns())
-	require.NoError(t, h.Close())
-	require.True(t, owns())
-
-	_, owned, err := p.Own("/disk/b")
+	h, err := p.OpenLock(name)
 	require.NoError(t, err)
-	require.True(t, owned)
-	require.False(t, owns())
-	p.Kill()
-	require.True(t, owns())
+	require.NoError(t, h.Lock())
+	second, err := p.OpenLock(name)
+	require.NoError(t, err)
+	require.ErrorIs(t, second.Lock(), durable.ErrInUse, "a lock belongs to a handle")
+	require.NoError(t, second.Close())
+	require.NoError(t, p.Rename(name, "/disk/b"))
+	other, err := q.OpenLock("/disk/b")
+	require.NoError(t, err)
+	require.ErrorIs(t, other.Lock(), durable.ErrInUse, "the lock follows the file")
+	again, err := q.OpenLock(name)
+	require.NoError(t, err)
+	require.NoError(t, again.Lock(), "a new file has a lock of its own")
+}
+
+func TestEveryOperationCanFail(t *testing.T) {
+	d := durabletest.NewDisk()
+	d.WriteFile(name, []byte("x"))
+	p := d.Process()
+	h, err := p.Open(name)
+	require.NoError(t, err)
+	info, err := h.Stat()
+	require.NoError(t, err)
+	opened := func(_ durable.Handle, err error) error { return err }
+	for op, call := range map[string]func() error{
+		"Resolve":  func() error { _, err := p.Resolve(name); return err },
+		"Stat":     func() error { _, err := p.Stat(name); return err },
+		"List":     func() error { _, err := p.List("/disk"); return err },
+		"Create":   func() error { return opened(p.Create(name + "2")) },
+		"Open":     func() error { return opened(p.Open(name)) },
+		"OpenLock": func() error { return opened(p.OpenLock(name + "3")) },
+		"Rename":   func() error { return p.Rename(name, "/disk/b") },
+		"Remove":   func() error { return p.Remove(name) },
+		"SyncDir":  func() error { return p.SyncDir("/disk") },
+		"Read":     func() error { _, err := h.Read(make([]byte, 1)); return err },
+		"Write":    func() error { _, err := h.Write([]byte{}); return err },
+		"Sync":     h.Sync,
+		"Close":    h.Close,
+		"Chmod":    func() error { return h.Chmod(0o600) },
+		"Chown":    func() error { return h.Chown(info) },
+		"Lock":     h.Lock,
+		"Fstat":    func() error { _, err := h.Stat(); return err },
+	} {
+		n := p.Ops()
+		p.FailAt(n, syscall.EIO, false)
+		require.ErrorIs(t, call(), syscall.EIO, op)
+		require.Equal(t, op, strings.Fields(p.OpNames()[n])[0])
+	}
+	require.Equal(t, []string{name}, d.Names(), "an operation that fails has no effect")
 }
 
 func TestAKilledProcessDoesNothing(t *testing.T) {

@@ -37,11 +37,6 @@ func (p *Process) Kill() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.mount.killed = true
-	for _, file := range d.names {
-		if file.locked != nil && file.locked.mount == p.mount {
-			file.locked = nil
-		}
-	}
 }
 
 // A mount is a process's view of a disk.
@@ -281,7 +276,7 @@ func (h *handle) Lock() error {
 		return err
 	}
 	defer end()
-	if h.file.locked != nil && h.file.locked != h {
+	if l := h.file.locked; l != nil && l != h && !l.mount.killed {
 		return durable.ErrInUse
 	}
 	h.file.locked = h
