@@ -118,15 +118,19 @@ func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	return r
 }
 
-// attach traces the child from now on. The log is there when the child is not.
-func attach(t *testing.T, c *child, kind, inject string) (log func() string) {
+// attach traces the child from now on, only its calls with one of the files if
+// there are any. The log is complete when the child has ended.
+func attach(t *testing.T, c *child, kind, inject string, files ...string) (log func() string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "log")
 	args := []string{"-f", "-y", "-o", file, "-e", "trace=" + kind, "-p", strconv.Itoa(c.cmd.Process.Pid)}
 	if inject != "" {
 		args = append(args, "-e", "inject="+kind+":"+inject)
 	}
-	strace := exec.Command("strace", args...)
+	for _, name := range files {
+		args = append(args, "-P", name)
+	}
+	strace := exec.CommandContext(limited(t), "strace", args...)
 	said, err := strace.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, strace.Start())
