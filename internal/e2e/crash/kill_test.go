@@ -21,7 +21,7 @@ const backupTime = 3 * time.Millisecond
 func TestKilledWritersLoseNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	acknowledged, leftBehind, n := 0, 0, 0
-	enough := sample(20, 400)
+	enough := sample(12, 240)
 	for ; n < enough || leftBehind == 0 && n < 10*enough; n++ { // one kill at least has to hit a backup
 		c := spawn(t, "write", path)
 		// The backup that was being written may have succeeded.
@@ -47,7 +47,7 @@ func TestKilledLoadersLoseNothing(t *testing.T) {
 	const loaded = 7
 	writeGeneration(t, path, loaded)
 	var load time.Duration
-	n, during := sample(20, 400), 0
+	n, during := sample(20, 240), 0
 	for i := range n {
 		c := spawn(t, "hold", path)
 		c.expect("READY")

@@ -51,7 +51,7 @@ func TestAKilledOwnerIsSucceededAtOnce(t *testing.T) {
 	acknowledged := owner.expectLoad(1, 1)
 	var seen []sighting
 	var waits []time.Duration
-	kills := sample(20, 300)
+	kills := sample(8, 160)
 	for range kills {
 		waiter := spawn(t, "write", path, patience)
 		waiter.expect("READY")

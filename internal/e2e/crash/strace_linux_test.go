@@ -278,17 +278,18 @@ var failures = [][2]string{
 // tolerated are the calls whose failure need not be reported, because what was
 // asked for is done all the same.
 var tolerated = []string{
-	// The remains of others, and the room for the empty file, which the next
-	// start sweeps.
-	"openat .b.tmp-*", "fstat .b.tmp-*", "unlinkat .b.tmp-*", "close .b.tmp-*",
-	// What is done already: the directory is synced, the contents are, the
-	// hand-over file is not needed. It is removed by the next backup.
+	// The remains of a dead process, and the file that shows whether a backup can
+	// be written. The next start sweeps both.
+	"openat .b.tmp-*", "newfstatat .b.tmp-*", "fstat .b.tmp-*", "unlinkat .b.tmp-*", "close .b.tmp-*",
+	// The work is done already: the folder is synced, the contents are, the
+	// hand-over file is not needed. The next backup removes it.
 	"close .", "close b", "close b.loaded", "fstat b", "fstat b.loaded", "newfstatat b.loaded", "unlinkat b.loaded",
 	// os.Rename looks whether it would replace a folder; filepath.EvalSymlinks
-	// and os.Readlink, whether there are links.
+	// and os.Readlink look for links.
 	"newfstatat b", "newfstatat b.prev", "newfstatat .", "readlinkat b",
-	// The number of the owner, which is for the messages of other processes.
-	"write b.lock",
+	// The lock is taken. The number of the owner is for messages, and os.OpenFile
+	// looks whether the file is one to poll.
+	"write b.lock", "fstat b.lock",
 }
 
 func TestEverySystemCallFails(t *testing.T) {
