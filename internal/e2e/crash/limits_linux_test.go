@@ -16,12 +16,9 @@ import (
 
 func TestAFileThatGrowsTooLarge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
-	store := newStore(t, path)
-	store.Set(generationKey, "7")
-	require.NoError(t, store.Backup())
-
+	writeGeneration(t, path, 7)
 	c := spawn(t, "limited", path)
-	require.Equal(t, []int{7, 0}, c.expect("LOADED"))
+	c.expectLoad(7, 7)
 	require.Equal(t, "TOO LARGE true", c.next())
 	requireNoTemps(t, path)
 	_, err := os.Stat(path + ".loaded")
@@ -31,23 +28,6 @@ func TestAFileThatGrowsTooLarge(t *testing.T) {
 	require.Empty(t, c.end())
 	require.Equal(t, 8, generation(newStore(t, path)))
 }
-
-func newStore(t *testing.T, path string) *genie.Store {
-	t.Helper()
-	store, err := genie.NewStore(genie.WithPath(path))
-	require.NoError(t, err)
-	return store
-}
-
-func requireNoTemps(t *testing.T, path string) {
-	t.Helper()
-	names, err := temps(path)
-	require.NoError(t, err)
-	require.Empty(t, names)
-}
-
-// letGo has the child go on from where it waits.
-func (c *child) letGo() { _, _ = c.stdin.Write([]byte{'\n'}) }
 
 // mount returns the folder of a small file system of its own, or skips the test
 // where that is not allowed.

@@ -5,49 +5,30 @@ package crash_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/windevkay/forge/genie"
 )
 
-// A crowd is the processes that use one path, and what they have said.
+// A crowd is the processes that want one path. One of them owns the path, the
+// others wait.
 type crowd struct {
 	t       *testing.T
 	path    string
 	members [4]*child
-	acks    map[backupID]interval
+	seen    []sighting
+	writers map[int]int // generation to the process that has acknowledged it
 }
 
-type backupID struct{ writer, generation int }
-
-// An interval is from the call of Backup to its return.
-type interval struct{ began, ended int }
-
-// turn has one of the crowd start, if it has been killed, and write or not; and
-// perhaps kills it, in the middle of whatever it does.
-func (c *crowd) turn(kill bool) {
-	at := rand.N(len(c.members))
-	if c.members[at] == nil {
-		c.members[at] = spawn(c.t, "write", c.path)
-		c.members[at].expect("READY")
-		c.members[at].expect("LOADED")
-	}
-	member := c.members[at]
-	for range rand.N(4) {
-		c.note(member, member.next())
-	}
-	if kill {
-		spin(backupTime)
-		c.kill(at)
-	}
+// replace kills a member in the middle of its work, and starts another.
+func (c *crowd) replace(at int) {
+	c.kill(at)
+	c.members[at] = spawn(c.t, "write", c.path, patience)
 }
 
 func (c *crowd) kill(at int) {
@@ -55,63 +36,53 @@ func (c *crowd) kill(at int) {
 	if member == nil {
 		return
 	}
-	for _, line := range member.kill() {
-		c.note(member, line)
-	}
 	c.members[at] = nil
+	lines := member.kill()
+	c.seen = append(c.seen, sightings("LOADED", lines)...)
+	for _, ack := range sightings("ACK", lines) {
+		c.seen = append(c.seen, ack)
+		other, twice := c.writers[ack.generation]
+		require.False(c.t, twice, "processes %d and %d have both written %v", other, member.pid(), ack)
+		c.writers[ack.generation] = member.pid()
+	}
+	for _, line := range lines {
+		require.NotContains(c.t, line, "FAILED")
+		require.NotContains(c.t, line, "IN USE")
+	}
 }
 
-func (c *crowd) note(member *child, line string) {
-	c.t.Helper()
-	n, ok := numbersAfter("ACK", line)
-	require.True(c.t, ok, line)
-	c.acks[backupID{member.cmd.Process.Pid, n[0]}] = interval{n[1], n[2]}
-}
-
-// Several processes load, back up and are killed on one path. Whatever is there
-// meanwhile is whole, and in the end no backup is there that another, begun
-// after it was acknowledged, should have replaced.
+// Several processes want one path, and all of them are killed. One owns the path
+// at a time, and each has loaded the backups of all before it. The files at the
+// path are whole at any time.
 func TestManyProcessesOnOnePath(t *testing.T) {
-	c := &crowd{t: t, path: filepath.Join(t.TempDir(), "b"), acks: map[backupID]interval{}}
-	turns, read := 0, 0
-	for range kills(2, 15) {
+	c := &crowd{t: t, path: filepath.Join(t.TempDir(), "b"), writers: map[int]int{}}
+	kills, read := 0, 0
+	for range sample(1, 12) {
+		for at := range c.members {
+			c.replace(at)
+		}
 		for range 20 {
-			c.turn(turns%2 == 0)
-			turns++
+			spin(5 * backupTime)
 			read += requireWhole(t, c.path)
+			c.replace(rand.N(len(c.members)))
+			kills++
 		}
 		for at := range c.members {
 			c.kill(at)
+			kills++
 		}
-		c.requireNewest()
+		last := spawn(t, "hold", c.path)
+		last.expect("READY")
+		c.seen = append(c.seen, sightings("LOADED", []string{last.next()})...)
+		last.kill()
+		require.NoError(t, ordered(c.seen))
 	}
-	t.Logf("%d turns, %d backups acknowledged, %d files read whole", turns, len(c.acks), read)
-}
-
-// requireNewest requires that what a process loads now is not outdated.
-func (c *crowd) requireNewest() {
-	c.t.Helper()
-	store, err := genie.NewStore(genie.WithPath(c.path))
-	require.NoError(c.t, err)
-	names, err := temps(c.path)
-	require.NoError(c.t, err)
-	require.Empty(c.t, names)
-	writer, _ := store.Get(writerKey)
-	pid, err := strconv.Atoi(writer)
-	require.NoError(c.t, err)
-	there, ok := c.acks[backupID{pid, generation(store)}]
-	if !ok {
-		// Its writer was killed before it could say so.
-		require.NotContains(c.t, c.acks, backupID{pid, generation(store) + 1})
-	}
-	for id, other := range maps.All(c.acks) {
-		require.False(c.t, ok && other.began > there.ended, "%v was acknowledged, after %v", id, there)
-	}
-	require.NoError(c.t, store.Backup(), "and gives up what it has loaded")
+	require.NotEmpty(t, c.writers)
+	t.Logf("%d kills, %d backups acknowledged, %d files read whole", kills, len(c.writers), read)
 }
 
 // requireWhole requires that the files at path, and those beside it, are empty or
-// whole, and returns how many were there.
+// whole, and returns how many had contents.
 func requireWhole(t *testing.T, path string) (read int) {
 	t.Helper()
 	for _, suffix := range []string{"", ".loaded", ".prev"} {
@@ -122,8 +93,51 @@ func requireWhole(t *testing.T, path string) (read int) {
 		require.NoError(t, err)
 		var entries map[string]string
 		require.NoError(t, json.Unmarshal(data, &entries), suffix)
-		require.Len(t, entries, fillerKeys+2)
+		_, err = whole(entries)
+		require.NoError(t, err, suffix)
 		read++
 	}
 	return read
+}
+
+// Five short programs add an entry each, at once. A program that cannot wait long
+// enough gets ErrInUse and adds nothing.
+func TestFiveProgramsAddAtOnce(t *testing.T) {
+	added, refused := 0, 0
+	for trial := range sample(4, 100) {
+		path := filepath.Join(t.TempDir(), "b")
+		store := newStore(t, path)
+		store.Set("old", "added")
+		require.NoError(t, store.Close())
+		want := map[string]string{"old": "added"}
+
+		var children [5]*child
+		for i := range children {
+			wait := patience
+			if trial%2 == 1 && i > 2 {
+				wait = "0s"
+			}
+			children[i] = spawn(t, "add", path, wait, fmt.Sprint("entry ", i))
+			children[i].expect("READY")
+		}
+		for _, c := range children {
+			c.letGo()
+		}
+		for i, c := range children {
+			lines := c.end()
+			require.Len(t, lines, 1)
+			if lines[0] == "ADDED" {
+				want[fmt.Sprint("entry ", i)] = "added"
+				added++
+				continue
+			}
+			require.Contains(t, lines[0], "IN USE")
+			require.True(t, trial%2 == 1 && i > 2, "program %d was to wait: %s", i, lines[0])
+			refused++
+		}
+		store = newStore(t, path)
+		require.Equal(t, want, store.Snapshot())
+		require.NoError(t, store.Close())
+	}
+	t.Logf("%d entries added, %d programs refused", added, refused)
 }

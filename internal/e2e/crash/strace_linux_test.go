@@ -24,6 +24,9 @@ import (
 // load, and from the start of the backups, so that no thread has counted much
 // that is not of interest.
 
+// staleTemp is a temporary file that a dead process has left.
+const staleTemp = ".b.tmp-0123456789abcdef"
+
 type phase string
 
 const (
@@ -44,7 +47,7 @@ var states = []state{
 	{"nothing", 0, func(*testing.T, string) {}},
 	{"a backup, and the remains of another", 7, func(t *testing.T, path string) {
 		writeGeneration(t, path, 7)
-		temp := filepath.Join(filepath.Dir(path), ".b.tmp-stale")
+		temp := filepath.Join(filepath.Dir(path), staleTemp)
 		require.NoError(t, os.WriteFile(temp, nil, 0o600))
 	}},
 	{"a hand-over file", 7, func(t *testing.T, path string) {
@@ -89,7 +92,7 @@ func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "b")
 	s.setUp(t, path)
-	c := spawn(t, "cycle", path)
+	c := spawn(t, "cycle", path, patience)
 	c.expect("READY")
 	if from == whileBackingUp {
 		c.letGo()
@@ -115,15 +118,19 @@ func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	return r
 }
 
-// attach traces the child from now on. The log is there when the child is not.
-func attach(t *testing.T, c *child, kind, inject string) (log func() string) {
+// attach traces the child from now on, only its calls with one of the files if
+// there are any. The log is complete when the child has ended.
+func attach(t *testing.T, c *child, kind, inject string, files ...string) (log func() string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "log")
 	args := []string{"-f", "-y", "-o", file, "-e", "trace=" + kind, "-p", strconv.Itoa(c.cmd.Process.Pid)}
 	if inject != "" {
 		args = append(args, "-e", "inject="+kind+":"+inject)
 	}
-	strace := exec.Command("strace", args...)
+	for _, name := range files {
+		args = append(args, "-P", name)
+	}
+	strace := exec.CommandContext(limited(t), "strace", args...)
 	said, err := strace.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, strace.Start())
@@ -170,14 +177,14 @@ func callIn(dir, line string) string {
 func requireNothingLost(t *testing.T, path string, before int, r traced) {
 	t.Helper()
 	acknowledged := lastAck(r.lines, before)
-	store, err := genie.NewStore(genie.WithPath(path))
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
 	require.NoError(t, err, "%q", r)
 	require.GreaterOrEqual(t, generation(store), acknowledged, "%q", r)
 	require.LessOrEqual(t, generation(store), before+2, "%q", r)
 	names, err := temps(path)
 	require.NoError(t, err)
 	require.Empty(t, names, "%q", r)
-	require.NoError(t, store.Backup(), "%q", r)
+	require.NoError(t, store.Close(), "%q", r)
 }
 
 // needStrace skips the test where strace is not there or not allowed to trace.
@@ -196,6 +203,7 @@ var calls = []string{
 
 func TestKilledAtEverySystemCall(t *testing.T) {
 	needStrace(t)
+	t.Parallel()
 	some, kinds := states[1:2], []string{"renameat", "fsync", "unlinkat"}
 	if long() {
 		some, kinds = states, calls
@@ -270,21 +278,23 @@ var failures = [][2]string{
 // tolerated are the calls whose failure need not be reported, because what was
 // asked for is done all the same.
 var tolerated = []string{
-	// The remains of others, and the room for the empty file, which the next
-	// start sweeps.
-	"openat .b.tmp-*", "fstat .b.tmp-*", "unlinkat .b.tmp-*", "close .b.tmp-*",
-	// What is done already: the directory is synced, the contents are, the
-	// hand-over file is not needed. It is removed by the next backup.
+	// The remains of a dead process, and the file that shows whether a backup can
+	// be written. The next start sweeps both.
+	"openat .b.tmp-*", "newfstatat .b.tmp-*", "fstat .b.tmp-*", "unlinkat .b.tmp-*", "close .b.tmp-*",
+	// The work is done already: the folder is synced, the contents are, the
+	// hand-over file is not needed. The next backup removes it.
 	"close .", "close b", "close b.loaded", "fstat b", "fstat b.loaded", "newfstatat b.loaded", "unlinkat b.loaded",
 	// os.Rename looks whether it would replace a folder; filepath.EvalSymlinks
-	// and os.Readlink, whether there are links.
+	// and os.Readlink look for links.
 	"newfstatat b", "newfstatat b.prev", "newfstatat .", "readlinkat b",
-	// A file that cannot be locked: there may be no locks at all.
-	"flock b", "flock b.loaded", "flock .b.tmp-*", "newfstatat .b.tmp-*",
+	// The lock is taken. The number of the owner is for messages, and os.OpenFile
+	// looks whether the file is one to poll.
+	"write b.lock", "fstat b.lock",
 }
 
 func TestEverySystemCallFails(t *testing.T) {
 	needStrace(t)
+	t.Parallel()
 	some, kinds := states[1:2], failures[:3]
 	if long() {
 		some, kinds = states, failures

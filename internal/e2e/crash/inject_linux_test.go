@@ -1,0 +1,138 @@
+package crash_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// cycleUnder runs a child on a path, with what strace injects from its NewStore
+// on, and returns its lines and the log of strace.
+func cycleUnder(t *testing.T, path, wait, umask, kind, inject string, files ...string) (lines []string, log string) {
+	t.Helper()
+	c := spawn(t, "cycle", path, wait, umask)
+	c.expect("READY")
+	text := attach(t, c, kind, inject, files...)
+	c.letGo() // NewStore
+	c.letGo() // the two saves
+	lines = c.end()
+	return lines, text()
+}
+
+// A lock that fails for a reason of its own is an error, never an empty store. A
+// signal is no failure. Without locks the store works as one process alone.
+func TestLocksThatFail(t *testing.T) {
+	needStrace(t)
+	t.Parallel()
+	succeeded := []string{"LOADED 7", "ACK 8", "ACK 9", "DONE"}
+	for _, tt := range []struct {
+		inject string
+		fails  string // with this text, or ""
+		swept  bool
+	}{
+		{"error=EBADF", "bad file descriptor", false},
+		{"error=ENOLCK", "no locks available", false},
+		{"error=EIO", "input/output error", false},
+		{"error=EINTR:when=1", "", true},
+		{"error=EINTR:when=1..50", "", true},
+		{"error=EOPNOTSUPP", "", false}, // another process may be writing
+		{"error=ENOSYS", "", false},
+	} {
+		t.Run(tt.inject, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "b")
+			writeGeneration(t, path, 7)
+			stale := filepath.Join(filepath.Dir(path), staleTemp)
+			require.NoError(t, os.WriteFile(stale, nil, 0o600))
+			before := contentsOf(t, filepath.Dir(path))
+			lines, log := cycleUnder(t, path, "50ms", "22", "flock", tt.inject)
+			require.Contains(t, log, "(INJECTED)")
+			if tt.fails == "" {
+				require.Equal(t, succeeded, lines)
+			} else {
+				require.Len(t, lines, 1)
+				require.Regexp(t, "^ERROR .*"+tt.fails, lines[0])
+				require.Equal(t, before, contentsOf(t, filepath.Dir(path)))
+			}
+			_, err := os.Stat(stale)
+			require.Equal(t, tt.swept, os.IsNotExist(err), "%v", err)
+		})
+	}
+}
+
+// Another program that has a lease on a file, and gives it up, is waited for; one
+// that keeps it is an error.
+func TestLeases(t *testing.T) {
+	needStrace(t)
+	t.Parallel()
+	for _, tt := range []struct {
+		name, file string
+		leave      func(t *testing.T, path string)
+	}{
+		{"the backup", "b", places[0].leave},
+		{"the hand-over file", "b.loaded", places[1].leave},
+		{"the lock's file", "b.lock", func(t *testing.T, path string) { writeGeneration(t, path, 7) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "b")
+			only := filepath.Join(filepath.Dir(path), tt.file)
+			tt.leave(t, path)
+			lines, log := cycleUnder(t, path, patience, "22", "openat", "error=EAGAIN:when=1..3", only)
+			require.Equal(t, 3, strings.Count(log, "(INJECTED)"), log)
+			require.Equal(t, []string{"LOADED 7", "ACK 8", "ACK 9", "DONE"}, lines)
+
+			tt.leave(t, path)
+			lines, log = cycleUnder(t, path, "50ms", "22", "openat", "error=EAGAIN", only)
+			require.Contains(t, log, "(INJECTED)")
+			require.Len(t, lines, 1)
+			require.Regexp(t, "^ERROR .*resource temporarily unavailable", lines[0])
+			spawn(t, "hold", path, patience).expectLoad(7, 7)
+		})
+	}
+}
+
+// Some file systems have no modes and refuse to change them.
+func TestModesThatCannotBeChanged(t *testing.T) {
+	needStrace(t)
+	t.Parallel()
+	for _, errno := range []string{"EPERM", "EOPNOTSUPP", "ENOSYS"} {
+		t.Run(errno, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "b")
+			writeGeneration(t, path, 7)
+			lines, log := cycleUnder(t, path, patience, "277", "fchmod", "error="+errno)
+			require.Contains(t, log, "(INJECTED)")
+			require.Equal(t, []string{"LOADED 7", "ACK 8", "ACK 9", "DONE"}, lines)
+		})
+	}
+}
+
+// The predecessor is asked to end, and its Close takes long, in an fsync. A
+// process that waits loads the last write; a process that does not wait is refused.
+func TestASuccessorWaitsForASlowClose(t *testing.T) {
+	needStrace(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "b")
+	for range sample(1, 10) {
+		old := spawn(t, "serve", path, patience, "1h")
+		old.expect("READY")
+		old.expect("LOADED")
+		log := attach(t, old, "fsync", "delay_enter=300ms")
+		next := spawn(t, "hold", path, patience)
+		next.expect("READY")
+		began := time.Now()
+		require.NoError(t, old.cmd.Process.Signal(syscall.SIGTERM))
+		spawn(t, "hold", path, "100ms").expectInUse(old.pid())
+		lines := old.end()
+		require.Len(t, lines, 1)
+		closed, ok := numbersAfter("CLOSED", lines[0])
+		require.True(t, ok, lines)
+		next.expectLoaded(closed[0], closed[0])
+		require.Greater(t, time.Since(began), 600*time.Millisecond, "the file and its folder are synced")
+		require.Equal(t, 2, strings.Count(log(), "(DELAYED)"))
+		next.kill()
+	}
+}

@@ -1,0 +1,119 @@
+//go:build unix
+
+package crash_test
+
+import (
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie"
+)
+
+// The new instance of a service starts while the old one runs, waits, and loads
+// every write of the old one.
+func TestOverlappingRestartsLoseNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	old := spawn(t, "serve", path, patience, "5ms")
+	old.expectLoad(0, 0)
+	restarts, last := sample(5, 50), 0
+	for range restarts {
+		next := spawn(t, "serve", path, patience, "5ms")
+		next.expect("READY")
+		spin(20 * time.Millisecond)
+		lines := old.terminate()
+		require.Len(t, lines, 1)
+		closed, ok := numbersAfter("CLOSED", lines[0])
+		require.True(t, ok, lines)
+		last = next.expectLoaded(closed[0], closed[0])
+		old = next
+	}
+	t.Logf("%d restarts, %d writes", restarts, last)
+}
+
+// soon bounds the time after which a waiting process must have loaded the file of
+// an owner that has ended. The lock is tried every 16 ms; the rest is for a busy
+// machine, and far below the lock timeout.
+const soon = 5 * time.Second
+
+// While an owner is killed, another process waits for the file, and two goroutines
+// read it. The waiter has the last backup at once, and no reader sees anything
+// older.
+func TestAKilledOwnerIsSucceededAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 1)
+	r := startReaders(t, path, 2)
+	owner := spawn(t, "write", path)
+	acknowledged := owner.expectLoad(1, 1)
+	var seen []sighting
+	var waits []time.Duration
+	kills := sample(8, 160)
+	for range kills {
+		waiter := spawn(t, "write", path, patience)
+		waiter.expect("READY")
+		var lines []string
+		for range rand.N(5) {
+			lines = append(lines, owner.next())
+		}
+		spin(backupTime)
+		lines = append(lines, owner.kill()...)
+		killed := time.Now()
+		acks := sightings("ACK", lines)
+		require.Len(t, acks, len(lines), lines)
+		seen = append(seen, acks...)
+		acknowledged = lastAck(lines, acknowledged)
+		acknowledged = waiter.expectLoaded(acknowledged, acknowledged+1)
+		waits = append(waits, time.Since(killed))
+		owner = waiter
+	}
+	owner.kill()
+	reads := r.end()
+	require.NoError(t, ordered(slices.Concat(seen, reads)))
+	slices.Sort(waits)
+	require.Less(t, waits[len(waits)-1], soon)
+	t.Logf("%d kills, %d backups acknowledged, %d reads; waits of %v (median) and %v (longest)",
+		kills, len(seen), len(reads), waits[len(waits)/2], waits[len(waits)-1])
+}
+
+// A process that does not wait long enough is told who the owner is, and changes
+// nothing.
+func TestTheSecondProcessIsToldWhoTheOwnerIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 7)
+	owner := spawn(t, "hold", path)
+	owner.expectLoad(7, 7)
+	before := contentsOf(t, filepath.Dir(path))
+	spawn(t, "hold", path).expectInUse(owner.pid())
+	spawn(t, "hold", path, "50ms").expectInUse(owner.pid())
+	require.Equal(t, before, contentsOf(t, filepath.Dir(path)))
+	_, err := look(path)
+	require.NoError(t, err, "a reader needs no lock")
+	owner.kill()
+	spawn(t, "hold", path).expectLoad(7, 7)
+}
+
+// After a Close the file belongs to the next process. A late Backup of the old one
+// does not touch the file.
+func TestABackupAfterCloseFindsTheNextOwner(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
+	require.NoError(t, err)
+	stamp(store, 7)
+	require.NoError(t, store.Close())
+	next := spawn(t, "write", path)
+	next.expectLoad(7, 7)
+	stamp(store, 8)
+	require.ErrorIs(t, store.Backup(), genie.ErrInUse)
+	require.ErrorIs(t, store.Close(), genie.ErrInUse)
+	acknowledged := lastAck(next.kill(), 7)
+	require.NoError(t, store.Backup(), "the owner has ended")
+	require.NoError(t, store.Close())
+	data, err := look(path)
+	require.NoError(t, err)
+	require.Equal(t, 8, data.generation)
+	t.Logf("%d backups of the owner", acknowledged-7)
+}
