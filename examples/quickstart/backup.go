@@ -28,7 +28,7 @@ func (b backupFiles) include(file string) bool {
 		return false
 	}
 	name := filepath.Base(file)
-	return name == b.base || name == b.base+".loaded" || name == b.base+".prev" ||
+	return name == b.base || name == b.base+".loaded" || name == b.base+".prev" || name == b.base+".lock" ||
 		strings.HasPrefix(name, "."+b.base+".tmp-")
 }
 

@@ -80,7 +80,7 @@ func TestFailedBackupsAreWarnings(t *testing.T) {
 		require.NoError(t, os.Mkdir(dir, 0o700))
 		store, err := genie.NewStore(genie.WithPath(filepath.Join(dir, "state.json")))
 		require.NoError(t, err)
-		require.NoError(t, os.Remove(dir))
+		require.NoError(t, os.RemoveAll(dir))
 
 		var out slow
 		stop := backUp(store, newConsole(&out))

@@ -206,7 +206,7 @@ func TestErrors(t *testing.T) {
 		"no such folder":     {[]string{tr.path("none")}, tr.path("none")},
 		"not a folder":       {[]string{tr.path("file")}, tr.path("file")},
 		"backup in no place": {[]string{"-backup", tr.path("none/b.json"), tr.folder}, tr.path("none")},
-		"corrupt backup":     {[]string{"-backup", tr.path("corrupt.json"), tr.folder}, "at byte 6"},
+		"corrupt backup":     {[]string{"-backup", tr.path("corrupt.json"), tr.folder}, "line 1, byte 6"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -137,7 +137,7 @@ func TestFailedAutomaticBackupIsLogged(t *testing.T) {
 		s := settings{backup: filepath.Join(dir, "b.json"), lifetime: time.Hour, every: time.Second}
 		go func() { served <- runOn(ctx, listener, s, slog.New(slog.NewTextHandler(&log, nil))) }()
 		synctest.Wait()
-		require.NoError(t, os.Remove(dir))
+		require.NoError(t, os.RemoveAll(dir))
 		time.Sleep(2500 * time.Millisecond)
 		cancel()
 		require.ErrorIs(t, <-served, os.ErrNotExist, "the last backup failed as well")

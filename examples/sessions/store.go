@@ -47,7 +47,8 @@ func withStore(ctx context.Context, s settings, log *slog.Logger, use func(*geni
 // process uses the file, openStore waits until ctx is done, at most handOverTime.
 func openStore(ctx context.Context, path string, log *slog.Logger) (*genie.Store, error) {
 	return retryInUse(ctx, log, func() (*genie.Store, error) {
-		return genie.NewStore(genie.WithPath(path)) // further options go here
+		// NewStore fails at once: the loop waits, since the loop ends with ctx.
+		return genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
 	})
 }
 
@@ -55,12 +56,14 @@ func openStore(ctx context.Context, path string, log *slog.Logger) (*genie.Store
 func retryInUse(ctx context.Context, log *slog.Logger, open func() (*genie.Store, error)) (*genie.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
-	for {
+	for waiting := false; ; waiting = true {
 		store, err := open()
 		if !errors.Is(err, genie.ErrInUse) {
 			return store, err
 		}
-		log.Info("waiting for the backup file", "error", err)
+		if !waiting {
+			log.Info("waiting for the backup file", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil, err
