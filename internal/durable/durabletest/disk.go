@@ -110,6 +110,50 @@ func (d *Disk) Fingerprint() string {
 	return strings.Join(files, "\n")
 }
 
+// State returns a string that two disks share if neither a process that starts now
+// nor a power cut can tell the disks apart.
+func (d *Disk) State() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	state := describer{files: map[*inode]int{}, temps: map[string]int{}}
+	state.add(d.durable)
+	for _, change := range d.pending {
+		state.add(change)
+	}
+	return state.text.String()
+}
+
+// A describer gives files and temporary names numbers in place of what is random.
+type describer struct {
+	text  strings.Builder
+	files map[*inode]int
+	temps map[string]int
+}
+
+func (s *describer) add(names map[string]*inode) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		short, file := withoutRandom(name), names[name]
+		if short != name {
+			short = fmt.Sprint(short, numberOf(s.temps, name))
+		}
+		fmt.Fprintf(&s.text, "%q: ", short)
+		if file != nil {
+			fmt.Fprintf(&s.text, "file %d %q %q", numberOf(s.files, file), file.data, file.synced)
+		}
+		s.text.WriteByte('\n')
+	}
+	s.text.WriteByte('\n')
+}
+
+func numberOf[K comparable](numbers map[K]int, key K) int {
+	n, ok := numbers[key]
+	if !ok {
+		n = len(numbers)
+		numbers[key] = n
+	}
+	return n
+}
+
 // Crashes returns every disk that a power cut at this moment may leave. They
 // have nothing in common with d or with each other. Their number doubles with
 // every unsynced change of the directory and triples with every unsynced file.
