@@ -151,6 +151,16 @@ func (f *File) unchanged(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && f.fs.Same(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
+// stillAs returns errChanged if name is not the file that before describes, or
+// exists although before is nil.
+func (f *File) stillAs(name string, before fs.FileInfo) error {
+	now, err := f.stat(name)
+	if err == nil && !(now == nil && before == nil) && !f.unchanged(now, before) {
+		err = errChanged
+	}
+	return err
+}
+
 // stat describes the regular file name, or returns nil if name does not exist.
 func (f *File) stat(name string) (fs.FileInfo, error) {
 	info, err := f.fs.Stat(name)

@@ -84,6 +84,18 @@ func (d *Disk) Truncate(name string) bool {
 	return file != nil
 }
 
+// Append adds data to name in place, as a program does that does not use package
+// durable. It reports whether there is such a file.
+func (d *Disk) Append(name, data string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := d.names[slashed(name)]
+	if file != nil {
+		file.data, file.modTime = append(slices.Clone(file.data), data...), d.tick()
+	}
+	return file != nil
+}
+
 // Names returns the full names of all files, sorted.
 func (d *Disk) Names() []string {
 	d.mu.Lock()
