@@ -224,8 +224,11 @@ func (f *File) keepPrevious(name string) error {
 // absolute puts the working folder in front of a relative path, and leaves the
 // rest as it is: only the system knows where the .. of link/../file leads.
 func absolute(path string) (string, error) {
-	if lexical || filepath.IsAbs(path) {
+	if lexical {
 		return filepath.Abs(path)
+	}
+	if filepath.IsAbs(path) { // filepath.Abs would clean the path
+		return path, nil
 	}
 	folder, err := os.Getwd()
 	return folder + string(filepath.Separator) + path, err
