@@ -83,7 +83,10 @@ func Open(fsys FS, path string, wait time.Duration) (*File, error) {
 			return nil, err
 		}
 	}
-	return f, f.hold()
+	if err := f.hold(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 func newFile(fsys FS, path string, wait time.Duration) *File {
