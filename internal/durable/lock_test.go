@@ -3,11 +3,9 @@ package durable_test
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,19 +15,6 @@ import (
 	"github.com/windevkay/forge/genie/internal/durable"
 	"github.com/windevkay/forge/genie/internal/durable/durabletest"
 )
-
-// kinds names the sentinels that err is.
-func kinds(err error) (names []string) {
-	for name, kind := range map[string]error{
-		"ErrInUse": durable.ErrInUse, "ErrNotRegular": durable.ErrNotRegular,
-		"ErrPermission": fs.ErrPermission, "ErrNotExist": fs.ErrNotExist,
-	} {
-		if errors.Is(err, kind) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 func TestASecondProcessFailsAndTouchesNothing(t *testing.T) {
 	disk := durabletest.NewDisk()
@@ -287,79 +272,6 @@ func TestManyWaitWithALostLock(t *testing.T) {
 		group.Wait()
 		require.Equal(t, wait, time.Since(began))
 	})
-}
-
-// A handle of a lock gives an error that the disk would not give.
-type badLock struct {
-	durable.FS
-	err   error
-	times *int // how often, or for ever if nil
-}
-
-func (b badLock) OpenLock(name string) (durable.Handle, error) {
-	h, err := b.FS.OpenLock(name)
-	return badLockHandle{h, b}, err
-}
-
-type badLockHandle struct {
-	durable.Handle
-	of badLock
-}
-
-func (h badLockHandle) Lock() error {
-	if h.of.times != nil {
-		if *h.of.times == 0 {
-			return h.Handle.Lock()
-		}
-		*h.of.times--
-	}
-	return os.NewSyscallError("flock", h.of.err)
-}
-
-func TestALockThatFails(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.ENOLCK, syscall.EBADF, syscall.EIO, syscall.EINTR, syscall.EINVAL} {
-		disk := durabletest.NewDisk()
-		disk.WriteFile(backup, []byte("old"))
-		disk.WriteFile(staleTemp, nil)
-		p := unstarted(t, disk)
-		p.fsys = badLock{FS: p.Process, err: errno}
-		err := load(p)
-		require.ErrorIs(t, err, errno)
-		require.NotErrorIs(t, err, durable.ErrInUse)
-		require.ErrorContains(t, err, lockFile)
-		requireFiles(t, disk, files{backup: "old", staleTemp: ""})
-		newProcess(t, disk, "old")
-	}
-}
-
-func TestASignalDuringALock(t *testing.T) {
-	disk := durabletest.NewDisk()
-	p := unstarted(t, disk)
-	times := 3
-	p.fsys = badLock{FS: p.Process, err: syscall.EINTR, times: &times}
-	p.restart("")
-	require.Zero(t, times)
-	require.ErrorIs(t, load(unstarted(t, disk)), durable.ErrInUse)
-}
-
-// Without locks, the process still knows what it has loaded. It sweeps nothing,
-// since another process may be writing.
-func TestAFileSystemWithoutLocks(t *testing.T) {
-	for _, err := range []error{syscall.ENOTSUP, syscall.ENOSYS, errors.ErrUnsupported} {
-		disk := durabletest.NewDisk()
-		disk.WriteFile(backup, []byte("old"))
-		disk.WriteFile(staleTemp, nil)
-		p := unstarted(t, disk)
-		p.fsys = badLock{FS: p.Process, err: err}
-		p.restart("old")
-		first := p.file
-		p.restart("")
-		require.NoError(t, commit(first, "new"))
-		requireFiles(t, disk, files{backup: "new", staleTemp: ""})
-		require.NoError(t, p.file.Close())
-		require.NoError(t, first.Close())
-		p.restart("new")
-	}
 }
 
 // Only temporary names of this very file are swept, and only by the process that

@@ -1,8 +1,10 @@
 package durable_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"testing"
 
@@ -44,3 +46,16 @@ func child(task, path string) {
 }
 
 func report(loaded string, err error) { fmt.Printf("%q %v %v\n", loaded, kinds(err), err) }
+
+// kinds names the sentinels that err is.
+func kinds(err error) (names []string) {
+	for name, kind := range map[string]error{
+		"ErrInUse": durable.ErrInUse, "ErrNotRegular": durable.ErrNotRegular,
+		"ErrPermission": fs.ErrPermission, "ErrNotExist": fs.ErrNotExist,
+	} {
+		if errors.Is(err, kind) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

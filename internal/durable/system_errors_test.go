@@ -1,7 +1,11 @@
+//go:build !plan9
+
 package durable_test
 
 import (
+	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,5 +196,78 @@ func TestALoadShowsThatNoBackupCanBeWritten(t *testing.T) {
 	p.restart("")
 	for _, op := range p.OpNames()[before:] {
 		require.False(t, strings.HasPrefix(op, "Rename "), op)
+	}
+}
+
+// A handle of a lock gives an error that the disk would not give.
+type badLock struct {
+	durable.FS
+	err   error
+	times *int // how often, or for ever if nil
+}
+
+func (b badLock) OpenLock(name string) (durable.Handle, error) {
+	h, err := b.FS.OpenLock(name)
+	return badLockHandle{h, b}, err
+}
+
+type badLockHandle struct {
+	durable.Handle
+	of badLock
+}
+
+func (h badLockHandle) Lock() error {
+	if h.of.times != nil {
+		if *h.of.times == 0 {
+			return h.Handle.Lock()
+		}
+		*h.of.times--
+	}
+	return os.NewSyscallError("flock", h.of.err)
+}
+
+func TestALockThatFails(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.ENOLCK, syscall.EBADF, syscall.EIO, syscall.EINTR, syscall.EINVAL} {
+		disk := durabletest.NewDisk()
+		disk.WriteFile(backup, []byte("old"))
+		disk.WriteFile(staleTemp, nil)
+		p := unstarted(t, disk)
+		p.fsys = badLock{FS: p.Process, err: errno}
+		err := load(p)
+		require.ErrorIs(t, err, errno)
+		require.NotErrorIs(t, err, durable.ErrInUse)
+		require.ErrorContains(t, err, lockFile)
+		requireFiles(t, disk, files{backup: "old", staleTemp: ""})
+		newProcess(t, disk, "old")
+	}
+}
+
+func TestASignalDuringALock(t *testing.T) {
+	disk := durabletest.NewDisk()
+	p := unstarted(t, disk)
+	times := 3
+	p.fsys = badLock{FS: p.Process, err: syscall.EINTR, times: &times}
+	p.restart("")
+	require.Zero(t, times)
+	require.ErrorIs(t, load(unstarted(t, disk)), durable.ErrInUse)
+}
+
+// Without locks, the process still knows what it has loaded. It sweeps nothing,
+// since another process may be writing.
+func TestAFileSystemWithoutLocks(t *testing.T) {
+	for _, err := range []error{syscall.ENOTSUP, syscall.ENOSYS, errors.ErrUnsupported} {
+		disk := durabletest.NewDisk()
+		disk.WriteFile(backup, []byte("old"))
+		disk.WriteFile(staleTemp, nil)
+		p := unstarted(t, disk)
+		p.fsys = badLock{FS: p.Process, err: err}
+		p.restart("old")
+		first := p.file
+		p.restart("")
+		require.NoError(t, commit(first, "new"))
+		requireFiles(t, disk, files{backup: "new", staleTemp: ""})
+		require.NoError(t, p.file.Close())
+		require.NoError(t, first.Close())
+		p.restart("new")
 	}
 }
