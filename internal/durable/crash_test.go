@@ -187,7 +187,7 @@ func (m *model) keeps(now *promise, loaded string) {
 
 // cut has the power fail: every disk that may be left must keep the promise.
 func (m *model) cut(disk *durabletest.Disk, now promise, depth int) {
-	if depth == 0 {
+	if depth == 0 || !m.isNew("with pending changes", now, disk.State(), depth) {
 		return
 	}
 	for image := range disk.Crashes() {
@@ -198,12 +198,21 @@ func (m *model) cut(disk *durabletest.Disk, now promise, depth int) {
 		if !now.keeps(image) {
 			m.lost = append(m.lost, fmt.Sprintf("%+v, kept nowhere", now))
 		}
-		state := fmt.Sprintln(now, image.Fingerprint())
-		if m.tried[state] < depth {
-			m.tried[state] = depth
+		if m.isNew("image", now, image.Fingerprint(), depth) {
 			m.recover(image, now, depth-1)
 		}
 	}
+}
+
+// isNew reports whether a disk in that state was not yet tried to that depth, and
+// notes that it is.
+func (m *model) isNew(kind string, now promise, state string, depth int) bool {
+	key := fmt.Sprintln(kind, now, state)
+	if m.tried[key] >= depth {
+		return false
+	}
+	m.tried[key] = depth
+	return true
 }
 
 // recover starts a process on what a power cut has left, and has it write the

@@ -83,7 +83,10 @@ func Open(fsys FS, path string, wait time.Duration) (*File, error) {
 			return nil, err
 		}
 	}
-	return f, f.hold()
+	if err := f.hold(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 func newFile(fsys FS, path string, wait time.Duration) *File {
@@ -151,6 +154,16 @@ func (f *File) unchanged(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && f.fs.Same(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
+// stillAs returns errChanged if name is not the file that before describes, or
+// exists although before is nil.
+func (f *File) stillAs(name string, before fs.FileInfo) error {
+	now, err := f.stat(name)
+	if err == nil && !(now == nil && before == nil) && !f.unchanged(now, before) {
+		err = errChanged
+	}
+	return err
+}
+
 // stat describes the regular file name, or returns nil if name does not exist.
 func (f *File) stat(name string) (fs.FileInfo, error) {
 	info, err := f.fs.Stat(name)
@@ -214,8 +227,11 @@ func (f *File) keepPrevious(name string) error {
 // absolute puts the working folder in front of a relative path, and leaves the
 // rest as it is: only the system knows where the .. of link/../file leads.
 func absolute(path string) (string, error) {
-	if lexical || filepath.IsAbs(path) {
+	if lexical {
 		return filepath.Abs(path)
+	}
+	if filepath.IsAbs(path) { // filepath.Abs would clean the path
+		return path, nil
 	}
 	folder, err := os.Getwd()
 	return folder + string(filepath.Separator) + path, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 )
 
 // Load passes the contents of the file to read and then empties the file. At
@@ -13,8 +14,9 @@ import (
 // another Load finds nothing meanwhile.
 //
 // Load does not call read if there is nothing to load. It calls read again, from
-// the start, if another program has changed the file meanwhile. If read returns
-// an error, Load returns that error, and no file has changed.
+// the start, if another program has changed the file meanwhile: with the empty
+// object if the contents have gone. If read returns an error, Load returns that
+// error, and no file has changed.
 //
 // Load also makes sure that a backup can be written at all, with contents and
 // without: it makes a temporary file and syncs the folder.
@@ -27,13 +29,41 @@ func (f *File) Load(read func(name string, r io.Reader) error) error {
 		return err
 	}
 	defer leave()
+	given := attempt{read: read}
 	for range attempts {
-		if err := f.load(read); !errors.Is(err, errChanged) {
-			return err
+		if err := f.load(given.next()); !errors.Is(err, errChanged) {
+			return given.end(f.path, err)
 		}
 	}
 	return &fs.PathError{Op: "load", Path: f.path, Err: errChanged}
 }
+
+// An attempt to load calls read. If a later attempt finds nothing, the contents
+// that read has got must go.
+type attempt struct {
+	read   func(name string, r io.Reader) error
+	before bool // an earlier attempt has called read
+	now    bool // the present attempt has
+}
+
+// next begins a new attempt and returns the function for it to call.
+func (a *attempt) next() func(name string, r io.Reader) error {
+	a.before, a.now = a.before || a.now, false
+	return func(name string, r io.Reader) error {
+		a.now = true
+		return a.read(name, r)
+	}
+}
+
+// end returns err, with which the last attempt has ended.
+func (a *attempt) end(name string, err error) error {
+	if err == nil && a.before && !a.now {
+		return a.read(name, strings.NewReader(emptyObject))
+	}
+	return err
+}
+
+const emptyObject = "{}"
 
 // load carries out the steps from L2 on. It returns errChanged if another
 // program has changed the file meanwhile: then all steps are to be done again.
@@ -126,15 +156,15 @@ func (f *File) moveAway(before fs.FileInfo) error {
 		}
 	}
 
-	// L6. Look whether the file is still the one that was read, then move it.
-	now, err := f.stat(f.path)
-	if err != nil {
+	// L6. Look whether the file is still the one that was read, move it, and look
+	// again: an editor may have saved between. If so, the edit is loaded next.
+	if err := f.stillAs(f.path, before); err != nil {
 		return err
 	}
-	if !f.unchanged(now, before) {
-		return errChanged
-	}
 	if err := f.renameAt(f.path, f.HandOver()); err != nil {
+		return err
+	}
+	if err := f.stillAs(f.HandOver(), before); err != nil {
 		return err
 	}
 

@@ -183,7 +183,7 @@ func (c *claim) take(f *File) error {
 	if h == nil {
 		return err
 	}
-	c.lock, c.locked, c.loader = h, info, nil
+	c.lock, c.locked = h, info
 	if err != nil || f.holds || claims.count(c, 0) > 1 {
 		return nil
 	}
@@ -243,8 +243,8 @@ func lock(h Handle) (err error) {
 // pidOf adds the number of the process that has locked h, if h tells it.
 func pidOf(h Handle, err error) error {
 	line, _ := io.ReadAll(io.LimitReader(h, pidWidth))
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(line)))
-	if pid <= 0 {
+	pid, bad := strconv.Atoi(strings.TrimSpace(string(line)))
+	if bad != nil || pid <= 0 {
 		return err
 	}
 	return heldBy(pid)

@@ -33,15 +33,16 @@ func Read(fsys FS, path string, read func(name string, r io.Reader) error) error
 	}
 	f := newFile(fsys, path, leaseWait)
 	f.deadline = time.Now().Add(leaseWait)
+	given := attempt{read: read}
 	missing := 0
 	for range attempts {
-		err := f.readOnce(read)
+		err := f.readOnce(given.next())
 		if errors.Is(err, errMissing) {
 			if missing++; missing == missingBelieved {
 				return &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 			}
 		} else if !errors.Is(err, errChanged) {
-			return err
+			return given.end(path, err)
 		}
 	}
 	return &fs.PathError{Op: "read", Path: path, Err: errChanged}
@@ -81,16 +82,6 @@ func (f *File) readOnce(read func(name string, r io.Reader) error) error {
 	}
 	if file == nil && handOver == nil {
 		return errMissing
-	}
-	return err
-}
-
-// stillAs returns errChanged if name is not the file that before describes, or
-// exists although before is nil.
-func (f *File) stillAs(name string, before fs.FileInfo) error {
-	now, err := f.stat(name)
-	if err == nil && !(now == nil && before == nil) && !f.unchanged(now, before) {
-		err = errChanged
 	}
 	return err
 }

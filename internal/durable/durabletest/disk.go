@@ -84,6 +84,18 @@ func (d *Disk) Truncate(name string) bool {
 	return file != nil
 }
 
+// Append adds data to name in place, as a program does that does not use package
+// durable. It reports whether there is such a file.
+func (d *Disk) Append(name, data string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := d.names[slashed(name)]
+	if file != nil {
+		file.data, file.modTime = append(slices.Clone(file.data), data...), d.tick()
+	}
+	return file != nil
+}
+
 // Names returns the full names of all files, sorted.
 func (d *Disk) Names() []string {
 	d.mu.Lock()
@@ -108,6 +120,50 @@ func (d *Disk) Fingerprint() string {
 	}
 	slices.Sort(files)
 	return strings.Join(files, "\n")
+}
+
+// State returns a string that two disks share if neither a process that starts now
+// nor a power cut can tell the disks apart.
+func (d *Disk) State() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	state := describer{files: map[*inode]int{}, temps: map[string]int{}}
+	state.add(d.durable)
+	for _, change := range d.pending {
+		state.add(change)
+	}
+	return state.text.String()
+}
+
+// A describer gives files and temporary names numbers in place of what is random.
+type describer struct {
+	text  strings.Builder
+	files map[*inode]int
+	temps map[string]int
+}
+
+func (s *describer) add(names map[string]*inode) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		short, file := withoutRandom(name), names[name]
+		if short != name {
+			short = fmt.Sprint(short, numberOf(s.temps, name))
+		}
+		fmt.Fprintf(&s.text, "%q: ", short)
+		if file != nil {
+			fmt.Fprintf(&s.text, "file %d %q %q", numberOf(s.files, file), file.data, file.synced)
+		}
+		s.text.WriteByte('\n')
+	}
+	s.text.WriteByte('\n')
+}
+
+func numberOf[K comparable](numbers map[K]int, key K) int {
+	n, ok := numbers[key]
+	if !ok {
+		n = len(numbers)
+		numbers[key] = n
+	}
+	return n
 }
 
 // Crashes returns every disk that a power cut at this moment may leave. They
