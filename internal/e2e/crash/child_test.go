@@ -110,7 +110,7 @@ func (c *child) next() string {
 }
 
 // expect reads a line that begins with word and returns the numbers after it.
-func (c *child) expect(word string) (numbers []int) {
+func (c *child) expect(word string) (numbers []int64) {
 	c.t.Helper()
 	line := c.next()
 	numbers, ok := numbersAfter(word, line)
@@ -119,10 +119,10 @@ func (c *child) expect(word string) (numbers []int) {
 }
 
 // numbersAfter returns the numbers of a line that begins with word.
-func numbersAfter(word, line string) (numbers []int, ok bool) {
+func numbersAfter(word, line string) (numbers []int64, ok bool) {
 	rest, ok := strings.CutPrefix(line, word)
 	for field := range strings.FieldsSeq(rest) {
-		n, err := strconv.Atoi(field)
+		n, err := strconv.ParseInt(field, 10, 64)
 		numbers, ok = append(numbers, n), ok && err == nil
 	}
 	return numbers, ok
@@ -140,10 +140,11 @@ func (c *child) expectLoad(lo, hi int) int {
 func (c *child) expectLoaded(lo, hi int) int {
 	c.t.Helper()
 	loaded := c.expect("LOADED")
-	require.GreaterOrEqual(c.t, loaded[0], lo)
-	require.LessOrEqual(c.t, loaded[0], hi)
+	n := int(loaded[0])
+	require.GreaterOrEqual(c.t, n, lo)
+	require.LessOrEqual(c.t, n, hi)
 	require.Zero(c.t, loaded[1], "temporary files")
-	return loaded[0]
+	return n
 }
 
 // expectInUse requires that the child gets ErrInUse, with the number of owner.
@@ -196,7 +197,7 @@ func (c *child) end() (rest []string) {
 func lastAck(lines []string, n int) int {
 	for _, line := range lines {
 		if numbers, ok := numbersAfter("ACK", line); ok {
-			n = numbers[0]
+			n = int(numbers[0])
 		}
 	}
 	return n

@@ -3,6 +3,7 @@
 package crash_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -76,16 +77,19 @@ func writeGeneration(t *testing.T, path string, n int) {
 
 // A sighting is a backup that a process has read, loaded or written between two
 // instants, in nanoseconds.
-type sighting struct{ generation, began, ended int }
+type sighting struct {
+	generation   int
+	began, ended int64
+}
 
 // look reads the backup at path beside the owner.
 func look(path string) (s sighting, err error) {
-	s.began = int(time.Now().UnixNano())
+	s.began = time.Now().UnixNano()
 	store, err := genie.NewStore(genie.WithPath(path), genie.WithReadOnly())
 	if err != nil {
 		return s, err
 	}
-	s.ended = int(time.Now().UnixNano())
+	s.ended = time.Now().UnixNano()
 	s.generation, err = whole(store.Snapshot())
 	return s, err
 }
@@ -93,8 +97,8 @@ func look(path string) (s sighting, err error) {
 // ordered returns an error if a sighting is older than another that had ended
 // when it began.
 func ordered(all []sighting) error {
-	byEnd := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return a.ended - b.ended })
-	byBeginning := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return a.began - b.began })
+	byEnd := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return cmp.Compare(a.ended, b.ended) })
+	byBeginning := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return cmp.Compare(a.began, b.began) })
 	newest := sighting{}
 	for _, s := range byBeginning {
 		for len(byEnd) > 0 && byEnd[0].ended < s.began {
@@ -118,7 +122,7 @@ func sightings(word string, lines []string) (all []sighting) {
 		if !ok || len(n) != 3 {
 			continue
 		}
-		s := sighting{n[0], n[1], n[2]}
+		s := sighting{int(n[0]), n[1], n[2]}
 		if word == "LOADED" {
 			s.began = s.ended
 		}

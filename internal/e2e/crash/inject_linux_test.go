@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -95,6 +96,38 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+// The same with a lease of the kernel's.
+func TestARealLease(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 7)
+	broken := make(chan os.Signal, 1) // signal.Notify does not wait for a receiver
+	signal.Notify(broken, syscall.SIGIO)
+	defer signal.Stop(broken)
+	leased, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer leased.Close()
+	if err := setLease(leased, syscall.F_WRLCK); err != nil {
+		t.Skipf("lease: %v", err)
+	}
+	c := spawn(t, "hold", path, patience)
+	c.expect("READY")
+	select {
+	case <-broken:
+	case <-time.After(soon):
+		require.Fail(t, "no request to give the lease up")
+	}
+	require.NoError(t, setLease(leased, syscall.F_UNLCK))
+	c.expectLoaded(7, 7)
+}
+
+func setLease(file *os.File, kind int) error {
+	_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_SETLEASE, uintptr(kind))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // Some file systems have no modes and refuse to change them.
 func TestModesThatCannotBeChanged(t *testing.T) {
 	needStrace(t)
@@ -116,6 +149,7 @@ func TestASuccessorWaitsForASlowClose(t *testing.T) {
 	needStrace(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 1)
 	for range sample(1, 10) {
 		old := spawn(t, "serve", path, patience, "1h")
 		old.expect("READY")
@@ -126,11 +160,13 @@ func TestASuccessorWaitsForASlowClose(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, old.cmd.Process.Signal(syscall.SIGTERM))
 		spawn(t, "hold", path, "100ms").expectInUse(old.pid())
+		_, err := look(path)
+		require.NoError(t, err, "the old backup is there to be read")
 		lines := old.end()
 		require.Len(t, lines, 1)
 		closed, ok := numbersAfter("CLOSED", lines[0])
 		require.True(t, ok, lines)
-		next.expectLoaded(closed[0], closed[0])
+		next.expectLoaded(int(closed[0]), int(closed[0]))
 		require.Greater(t, time.Since(began), 600*time.Millisecond, "the file and its folder are synced")
 		require.Equal(t, 2, strings.Count(log(), "(DELAYED)"))
 		next.kill()

@@ -27,7 +27,7 @@ func TestKilledWritersLoseNothing(t *testing.T) {
 		// The backup that was being written may have succeeded.
 		acknowledged = c.expectLoad(acknowledged, acknowledged+1)
 		for range rand.N(12) {
-			acknowledged = c.expect("ACK")[0]
+			acknowledged = int(c.expect("ACK")[0])
 		}
 		spin(backupTime)
 		acknowledged = lastAck(c.kill(), acknowledged)

@@ -24,7 +24,7 @@ func TestAFileThatGrowsTooLarge(t *testing.T) {
 	_, err := os.Stat(path + ".loaded")
 	require.NoError(t, err, "the only copy of what was loaded")
 	c.letGo()
-	require.Equal(t, []int{8}, c.expect("ACK"))
+	require.Equal(t, []int64{8}, c.expect("ACK"))
 	require.Empty(t, c.end())
 	require.Equal(t, 8, generation(newStore(t, path)))
 }

@@ -47,7 +47,7 @@ func endOwnerOnly(t *testing.T, path, how string) *child {
 	require.NoError(t, owner.cmd.Process.Kill())
 	_, err := owner.cmd.Process.Wait() // cmd.Wait would close the input of both
 	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(raised, 0), "the raised process lives")
+	require.NoError(t, syscall.Kill(int(raised), 0), "the raised process lives")
 	return owner
 }
 

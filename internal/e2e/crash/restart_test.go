@@ -4,8 +4,11 @@ package crash_test
 
 import (
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +32,7 @@ func TestOverlappingRestartsLoseNothing(t *testing.T) {
 		require.Len(t, lines, 1)
 		closed, ok := numbersAfter("CLOSED", lines[0])
 		require.True(t, ok, lines)
-		last = next.expectLoaded(closed[0], closed[0])
+		last = next.expectLoaded(int(closed[0]), int(closed[0]))
 		old = next
 	}
 	t.Logf("%d restarts, %d writes", restarts, last)
@@ -87,11 +90,16 @@ func TestTheSecondProcessIsToldWhoTheOwnerIs(t *testing.T) {
 	owner := spawn(t, "hold", path)
 	owner.expectLoad(7, 7)
 	before := contentsOf(t, filepath.Dir(path))
+	began := time.Now()
 	spawn(t, "hold", path).expectInUse(owner.pid())
 	spawn(t, "hold", path, "50ms").expectInUse(owner.pid())
+	require.Less(t, time.Since(began), soon)
+	require.NoError(t, owner.cmd.Process.Signal(syscall.SIGSTOP))
+	spawn(t, "hold", path).expectInUse(owner.pid()) // a stopped process is an owner still
 	require.Equal(t, before, contentsOf(t, filepath.Dir(path)))
-	_, err := look(path)
+	seen, err := look(path)
 	require.NoError(t, err, "a reader needs no lock")
+	require.Equal(t, 7, seen.generation)
 	owner.kill()
 	spawn(t, "hold", path).expectLoad(7, 7)
 }
@@ -112,8 +120,49 @@ func TestABackupAfterCloseFindsTheNextOwner(t *testing.T) {
 	acknowledged := lastAck(next.kill(), 7)
 	require.NoError(t, store.Backup(), "the owner has ended")
 	require.NoError(t, store.Close())
-	data, err := look(path)
+	seen, err := look(path)
 	require.NoError(t, err)
-	require.Equal(t, 8, data.generation)
+	require.Equal(t, 8, seen.generation)
 	t.Logf("%d backups of the owner", acknowledged-7)
+}
+
+// A program that removes the lock's file lets a second owner in. The first one
+// finds out at its next backup, and does not touch the file.
+func TestARemovedLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
+	require.NoError(t, err)
+	stamp(store, 7)
+	require.NoError(t, store.Backup())
+	require.NoError(t, os.Remove(path+".lock"))
+	next := spawn(t, "hold", path)
+	next.expectLoad(7, 7)
+	before := contentsOf(t, filepath.Dir(path))
+	stamp(store, 8)
+	require.ErrorIs(t, store.Backup(), genie.ErrInUse)
+	require.Equal(t, before, contentsOf(t, filepath.Dir(path)))
+	next.kill()
+	require.NoError(t, store.Close())
+	spawn(t, "hold", path).expectLoad(8, 8)
+}
+
+// A store that the program has forgotten does not keep other processes from the
+// file.
+func TestAForgottenStoreLetsGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 7)
+	require.Equal(t, 7, generation(newStore(t, path)))
+	next := spawn(t, "hold", path, patience)
+	next.expect("READY")
+	loaded := make(chan string, 1) // the goroutine must end even if the test has failed
+	go func() { loaded <- next.next() }()
+	for {
+		runtime.GC()
+		select {
+		case line := <-loaded:
+			require.Contains(t, line, "LOADED 7 0 ")
+			return
+		default:
+		}
+	}
 }

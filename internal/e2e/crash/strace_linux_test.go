@@ -96,7 +96,7 @@ func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	c.expect("READY")
 	if from == whileBackingUp {
 		c.letGo()
-		require.Equal(t, s.generation, c.expect("LOADED")[0])
+		require.EqualValues(t, s.generation, c.expect("LOADED")[0])
 	}
 	log := attach(t, c, kind, inject)
 	c.letGo()
