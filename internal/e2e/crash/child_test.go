@@ -45,11 +45,11 @@ func sample(quick, all int) int {
 
 // childLimit bounds the life of every child, and so every test that waits for a
 // line of a child.
-const childLimit = 2 * time.Minute
+const childLimit = time.Minute
 
 // patience is the lock timeout of a child that waits for another process. A test
 // that runs into it has failed.
-const patience = "60s"
+const patience = "30s"
 
 // A child is a process in a role.
 type child struct {

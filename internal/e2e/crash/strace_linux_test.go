@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -137,10 +138,17 @@ func attach(t *testing.T, c *child, kind, inject string, files ...string) (log f
 	lines := bufio.NewScanner(said)
 	require.True(t, lines.Scan())
 	require.Contains(t, lines.Text(), "attached")
-	return func() string {
+	wait := sync.OnceFunc(func() {
 		for lines.Scan() {
 		}
-		_ = strace.Wait() // it ends as the child did
+		_ = strace.Wait() // strace ends as the child does
+	})
+	t.Cleanup(func() {
+		_ = strace.Process.Kill() // or strace would wait for a child that is still alive
+		wait()
+	})
+	return func() string {
+		wait()
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		return string(text)
