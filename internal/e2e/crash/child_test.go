@@ -43,12 +43,11 @@ func sample(quick, all int) int {
 	return quick
 }
 
-// childLimit bounds the life of every child, and so every test that waits for a
-// line of a child.
+// childLimit bounds the life of every child, and with it every wait for a line.
 const childLimit = time.Minute
 
-// patience is the lock timeout of a child that waits for another process. A test
-// that runs into it has failed.
+// patience is the lock timeout of a child that waits for another process. No test
+// that passes reaches it.
 const patience = "30s"
 
 // A child is a process in a role.
@@ -66,7 +65,7 @@ func spawn(t *testing.T, role, path string, args ...string) *child {
 	return start(t, command(limited(t), role, path, args...))
 }
 
-// limited returns a context that kills the processes of t which live too long.
+// limited returns a context that kills the processes of t after childLimit.
 func limited(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), childLimit)
 	t.Cleanup(cancel)
@@ -128,8 +127,8 @@ func numbersAfter(word, line string) (numbers []int64, ok bool) {
 	return numbers, ok
 }
 
-// expectLoad requires that the child loads a generation from lo to hi, and that
-// no temporary file is left then. It returns the generation.
+// expectLoad requires that the child loads a generation from lo to hi, and finds
+// no temporary file afterwards. It returns the generation.
 func (c *child) expectLoad(lo, hi int) int {
 	c.t.Helper()
 	c.expect("READY")

@@ -17,7 +17,7 @@ import (
 )
 
 // A generation is the number of a backup. Every process goes on from the
-// generation that it has loaded, so a path has each number once, unless two
+// generation that it has loaded. So no number is written twice, unless two
 // processes own the path.
 
 const (
@@ -94,8 +94,8 @@ func look(path string) (s sighting, err error) {
 	return s, err
 }
 
-// ordered returns an error if a sighting is older than another that had ended
-// when it began.
+// ordered returns an error if a sighting has a lower generation than one that had
+// ended before.
 func ordered(all []sighting) error {
 	byEnd := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return cmp.Compare(a.ended, b.ended) })
 	byBeginning := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return cmp.Compare(a.began, b.began) })
@@ -131,7 +131,7 @@ func sightings(word string, lines []string) (all []sighting) {
 	return all
 }
 
-// The checks of this file find the faults that they look for.
+// Negative controls of whole and ordered.
 func TestFaultySightingsAreSeen(t *testing.T) {
 	require.NoError(t, ordered([]sighting{{1, 0, 1}, {2, 2, 5}, {1, 4, 6}, {2, 7, 8}}))
 	require.Error(t, ordered([]sighting{{2, 0, 1}, {1, 2, 3}}), "an old one after a new one")

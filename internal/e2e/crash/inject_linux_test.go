@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cycleUnder runs a child on a path, with what strace injects from its NewStore
-// on, and returns its lines and the log of strace.
+// cycleUnder runs a child on a path while strace injects a failure, from NewStore
+// on. It returns the lines of the child and the log of strace.
 func cycleUnder(t *testing.T, path, wait, umask, kind, inject string, files ...string) (lines []string, log string) {
 	t.Helper()
 	c := spawn(t, "cycle", path, wait, umask)
@@ -25,8 +25,9 @@ func cycleUnder(t *testing.T, path, wait, umask, kind, inject string, files ...s
 	return lines, text()
 }
 
-// A lock that fails for a reason of its own is an error, never an empty store. A
-// signal is no failure. Without locks the store works as one process alone.
+// If the lock fails with an unknown error, NewStore fails and no file changes. After
+// a signal the lock is tried again. On a file system without locks the store works,
+// and removes no temporary file: its writer may be alive.
 func TestLocksThatFail(t *testing.T) {
 	needStrace(t)
 	t.Parallel()
@@ -41,7 +42,7 @@ func TestLocksThatFail(t *testing.T) {
 		{"error=EIO", "input/output error", false},
 		{"error=EINTR:when=1", "", true},
 		{"error=EINTR:when=1..50", "", true},
-		{"error=EOPNOTSUPP", "", false}, // another process may be writing
+		{"error=EOPNOTSUPP", "", false},
 		{"error=ENOSYS", "", false},
 	} {
 		t.Run(tt.inject, func(t *testing.T) {
@@ -65,8 +66,8 @@ func TestLocksThatFail(t *testing.T) {
 	}
 }
 
-// Another program that has a lease on a file, and gives it up, is waited for; one
-// that keeps it is an error.
+// If another program has a lease on a file, NewStore waits. If the program keeps the
+// lease, NewStore fails.
 func TestLeases(t *testing.T) {
 	needStrace(t)
 	t.Parallel()
@@ -96,7 +97,7 @@ func TestLeases(t *testing.T) {
 	}
 }
 
-// The same with a lease of the kernel's.
+// The test itself has the lease, and the kernel asks for it.
 func TestARealLease(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	writeGeneration(t, path, 7)
@@ -143,8 +144,8 @@ func TestModesThatCannotBeChanged(t *testing.T) {
 	}
 }
 
-// The predecessor is asked to end, and its Close takes long, in an fsync. A
-// process that waits loads the last write; a process that does not wait is refused.
+// The Close of the predecessor hangs in an fsync. A process that waits loads the
+// last write. A process that does not wait is refused. A reader gets the old backup.
 func TestASuccessorWaitsForASlowClose(t *testing.T) {
 	needStrace(t)
 	t.Parallel()

@@ -41,8 +41,8 @@ func mount(t *testing.T, options string) string {
 	return dir
 }
 
-// exhaust makes files in dir, with these contents, until there is no room for
-// more, and returns their names.
+// exhaust fills dir with files of these contents until the file system is full, and
+// returns their names.
 func exhaust(t *testing.T, dir, contents string) (names []string) {
 	t.Helper()
 	for {

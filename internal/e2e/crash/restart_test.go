@@ -17,8 +17,8 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
-// The new instance of a service starts while the old one runs, waits, and loads
-// every write of the old one.
+// The new instance of a service starts while the old instance runs. It waits for the
+// Close of the old instance and loads every write.
 func TestOverlappingRestartsLoseNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	old := spawn(t, "serve", path, patience, "5ms")
@@ -38,14 +38,14 @@ func TestOverlappingRestartsLoseNothing(t *testing.T) {
 	t.Logf("%d restarts, %d writes", restarts, last)
 }
 
-// soon bounds the time after which a waiting process must have loaded the file of
-// an owner that has ended. The lock is tried every 16 ms; the rest is for a busy
-// machine, and far below the lock timeout.
+// soon bounds the time in which a waiting process loads the file of an owner that
+// has ended. A waiting process tries the lock every 16 ms. The bound allows for slow
+// fsyncs on a busy machine, and is far below the lock timeout.
 const soon = 5 * time.Second
 
-// While an owner is killed, another process waits for the file, and two goroutines
-// read it. The waiter has the last backup at once, and no reader sees anything
-// older.
+// An owner is killed while another process waits for the file and two goroutines
+// read. The waiting process loads the last backup at once. No reader gets a backup
+// older than the newest that was acknowledged before the read.
 func TestAKilledOwnerIsSucceededAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	writeGeneration(t, path, 1)
@@ -82,9 +82,9 @@ func TestAKilledOwnerIsSucceededAtOnce(t *testing.T) {
 		kills, len(seen), len(reads), waits[len(waits)/2], waits[len(waits)-1])
 }
 
-// A process that does not wait long enough is told who the owner is, and changes
-// nothing.
-func TestTheSecondProcessIsToldWhoTheOwnerIs(t *testing.T) {
+// A process that does not wait long enough gets ErrInUse, with the number of the
+// owner, and changes no file.
+func TestTheSecondProcessIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	writeGeneration(t, path, 7)
 	owner := spawn(t, "hold", path)
@@ -95,7 +95,7 @@ func TestTheSecondProcessIsToldWhoTheOwnerIs(t *testing.T) {
 	spawn(t, "hold", path, "50ms").expectInUse(owner.pid())
 	require.Less(t, time.Since(began), soon)
 	require.NoError(t, owner.cmd.Process.Signal(syscall.SIGSTOP))
-	spawn(t, "hold", path).expectInUse(owner.pid()) // a stopped process is an owner still
+	spawn(t, "hold", path).expectInUse(owner.pid()) // a stopped process is still the owner
 	require.Equal(t, before, contentsOf(t, filepath.Dir(path)))
 	seen, err := look(path)
 	require.NoError(t, err, "a reader needs no lock")
@@ -104,9 +104,8 @@ func TestTheSecondProcessIsToldWhoTheOwnerIs(t *testing.T) {
 	spawn(t, "hold", path).expectLoad(7, 7)
 }
 
-// After a Close the file belongs to the next process. A late Backup of the old one
-// does not touch the file while that process lives, and keeps a copy of the file
-// afterwards.
+// After a Close the next process owns the file. A late Backup of the closed store
+// fails while the next process lives. Later the Backup keeps a copy of the file.
 func TestABackupAfterCloseFindsTheNextOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
@@ -136,8 +135,8 @@ func TestABackupAfterCloseFindsTheNextOwner(t *testing.T) {
 	require.Equal(t, seen.generation, kept.generation)
 }
 
-// A program that removes the lock's file lets a second owner in. The first one
-// finds out at its next backup, and does not touch the file.
+// If a program removes the lock's file, a second process can own the path. The next
+// backup of the first process fails and changes no file.
 func TestARemovedLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
