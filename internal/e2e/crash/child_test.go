@@ -43,13 +43,12 @@ func sample(quick, all int) int {
 	return quick
 }
 
-// childLimit bounds the life of every child, and so every test that waits for a
-// line of a child.
-const childLimit = 2 * time.Minute
+// childLimit bounds the life of every child, and with it every wait for a line.
+const childLimit = time.Minute
 
-// patience is the lock timeout of a child that waits for another process. A test
-// that runs into it has failed.
-const patience = "60s"
+// patience is the lock timeout of a child that waits for another process. No test
+// that passes reaches it.
+const patience = "30s"
 
 // A child is a process in a role.
 type child struct {
@@ -66,7 +65,7 @@ func spawn(t *testing.T, role, path string, args ...string) *child {
 	return start(t, command(limited(t), role, path, args...))
 }
 
-// limited returns a context that kills the processes of t which live too long.
+// limited returns a context that kills the processes of t after childLimit.
 func limited(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), childLimit)
 	t.Cleanup(cancel)
@@ -110,7 +109,7 @@ func (c *child) next() string {
 }
 
 // expect reads a line that begins with word and returns the numbers after it.
-func (c *child) expect(word string) (numbers []int) {
+func (c *child) expect(word string) (numbers []int64) {
 	c.t.Helper()
 	line := c.next()
 	numbers, ok := numbersAfter(word, line)
@@ -119,17 +118,17 @@ func (c *child) expect(word string) (numbers []int) {
 }
 
 // numbersAfter returns the numbers of a line that begins with word.
-func numbersAfter(word, line string) (numbers []int, ok bool) {
+func numbersAfter(word, line string) (numbers []int64, ok bool) {
 	rest, ok := strings.CutPrefix(line, word)
 	for field := range strings.FieldsSeq(rest) {
-		n, err := strconv.Atoi(field)
+		n, err := strconv.ParseInt(field, 10, 64)
 		numbers, ok = append(numbers, n), ok && err == nil
 	}
 	return numbers, ok
 }
 
-// expectLoad requires that the child loads a generation from lo to hi, and that
-// no temporary file is left then. It returns the generation.
+// expectLoad requires that the child loads a generation from lo to hi, and finds
+// no temporary file afterwards. It returns the generation.
 func (c *child) expectLoad(lo, hi int) int {
 	c.t.Helper()
 	c.expect("READY")
@@ -140,10 +139,11 @@ func (c *child) expectLoad(lo, hi int) int {
 func (c *child) expectLoaded(lo, hi int) int {
 	c.t.Helper()
 	loaded := c.expect("LOADED")
-	require.GreaterOrEqual(c.t, loaded[0], lo)
-	require.LessOrEqual(c.t, loaded[0], hi)
+	n := int(loaded[0])
+	require.GreaterOrEqual(c.t, n, lo)
+	require.LessOrEqual(c.t, n, hi)
 	require.Zero(c.t, loaded[1], "temporary files")
-	return loaded[0]
+	return n
 }
 
 // expectInUse requires that the child gets ErrInUse, with the number of owner.
@@ -196,7 +196,7 @@ func (c *child) end() (rest []string) {
 func lastAck(lines []string, n int) int {
 	for _, line := range lines {
 		if numbers, ok := numbersAfter("ACK", line); ok {
-			n = numbers[0]
+			n = int(numbers[0])
 		}
 	}
 	return n

@@ -21,7 +21,7 @@ func newStore(t *testing.T, path string) *genie.Store {
 	return store
 }
 
-// contentsOf describes every file in dir, with its bytes and its time.
+// contentsOf describes every file in dir: mode, time of the last write, bytes.
 func contentsOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -3,6 +3,7 @@
 package crash_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 )
 
 // A generation is the number of a backup. Every process goes on from the
-// generation that it has loaded, so a path has each number once, unless two
+// generation that it has loaded. So no number is written twice, unless two
 // processes own the path.
 
 const (
@@ -76,25 +77,28 @@ func writeGeneration(t *testing.T, path string, n int) {
 
 // A sighting is a backup that a process has read, loaded or written between two
 // instants, in nanoseconds.
-type sighting struct{ generation, began, ended int }
+type sighting struct {
+	generation   int
+	began, ended int64
+}
 
 // look reads the backup at path beside the owner.
 func look(path string) (s sighting, err error) {
-	s.began = int(time.Now().UnixNano())
+	s.began = time.Now().UnixNano()
 	store, err := genie.NewStore(genie.WithPath(path), genie.WithReadOnly())
 	if err != nil {
 		return s, err
 	}
-	s.ended = int(time.Now().UnixNano())
+	s.ended = time.Now().UnixNano()
 	s.generation, err = whole(store.Snapshot())
 	return s, err
 }
 
-// ordered returns an error if a sighting is older than another that had ended
-// when it began.
+// ordered returns an error if a sighting has a lower generation than one that had
+// ended before.
 func ordered(all []sighting) error {
-	byEnd := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return a.ended - b.ended })
-	byBeginning := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return a.began - b.began })
+	byEnd := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return cmp.Compare(a.ended, b.ended) })
+	byBeginning := slices.SortedFunc(slices.Values(all), func(a, b sighting) int { return cmp.Compare(a.began, b.began) })
 	newest := sighting{}
 	for _, s := range byBeginning {
 		for len(byEnd) > 0 && byEnd[0].ended < s.began {
@@ -118,7 +122,7 @@ func sightings(word string, lines []string) (all []sighting) {
 		if !ok || len(n) != 3 {
 			continue
 		}
-		s := sighting{n[0], n[1], n[2]}
+		s := sighting{int(n[0]), n[1], n[2]}
 		if word == "LOADED" {
 			s.began = s.ended
 		}
@@ -127,7 +131,7 @@ func sightings(word string, lines []string) (all []sighting) {
 	return all
 }
 
-// The checks of this file find the faults that they look for.
+// Negative controls of whole and ordered.
 func TestFaultySightingsAreSeen(t *testing.T) {
 	require.NoError(t, ordered([]sighting{{1, 0, 1}, {2, 2, 5}, {1, 4, 6}, {2, 7, 8}}))
 	require.Error(t, ordered([]sighting{{2, 0, 1}, {1, 2, 3}}), "an old one after a new one")

@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cycleUnder runs a child on a path, with what strace injects from its NewStore
-// on, and returns its lines and the log of strace.
+// cycleUnder runs a child on a path while strace injects a failure, from NewStore
+// on. It returns the lines of the child and the log of strace.
 func cycleUnder(t *testing.T, path, wait, umask, kind, inject string, files ...string) (lines []string, log string) {
 	t.Helper()
 	c := spawn(t, "cycle", path, wait, umask)
@@ -24,8 +25,9 @@ func cycleUnder(t *testing.T, path, wait, umask, kind, inject string, files ...s
 	return lines, text()
 }
 
-// A lock that fails for a reason of its own is an error, never an empty store. A
-// signal is no failure. Without locks the store works as one process alone.
+// If the lock fails with an unknown error, NewStore fails and no file changes. After
+// a signal the lock is tried again. On a file system without locks the store works,
+// and removes no temporary file: its writer may be alive.
 func TestLocksThatFail(t *testing.T) {
 	needStrace(t)
 	t.Parallel()
@@ -40,7 +42,7 @@ func TestLocksThatFail(t *testing.T) {
 		{"error=EIO", "input/output error", false},
 		{"error=EINTR:when=1", "", true},
 		{"error=EINTR:when=1..50", "", true},
-		{"error=EOPNOTSUPP", "", false}, // another process may be writing
+		{"error=EOPNOTSUPP", "", false},
 		{"error=ENOSYS", "", false},
 	} {
 		t.Run(tt.inject, func(t *testing.T) {
@@ -64,8 +66,8 @@ func TestLocksThatFail(t *testing.T) {
 	}
 }
 
-// Another program that has a lease on a file, and gives it up, is waited for; one
-// that keeps it is an error.
+// If another program has a lease on a file, NewStore waits. If the program keeps the
+// lease, NewStore fails.
 func TestLeases(t *testing.T) {
 	needStrace(t)
 	t.Parallel()
@@ -95,6 +97,38 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+// The test itself has the lease, and the kernel asks for it.
+func TestARealLease(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 7)
+	broken := make(chan os.Signal, 1) // signal.Notify does not wait for a receiver
+	signal.Notify(broken, syscall.SIGIO)
+	defer signal.Stop(broken)
+	leased, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer leased.Close()
+	if err := setLease(leased, syscall.F_WRLCK); err != nil {
+		t.Skipf("lease: %v", err)
+	}
+	c := spawn(t, "hold", path, patience)
+	c.expect("READY")
+	select {
+	case <-broken:
+	case <-time.After(soon):
+		require.Fail(t, "no request to give the lease up")
+	}
+	require.NoError(t, setLease(leased, syscall.F_UNLCK))
+	c.expectLoaded(7, 7)
+}
+
+func setLease(file *os.File, kind int) error {
+	_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_SETLEASE, uintptr(kind))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // Some file systems have no modes and refuse to change them.
 func TestModesThatCannotBeChanged(t *testing.T) {
 	needStrace(t)
@@ -110,12 +144,13 @@ func TestModesThatCannotBeChanged(t *testing.T) {
 	}
 }
 
-// The predecessor is asked to end, and its Close takes long, in an fsync. A
-// process that waits loads the last write; a process that does not wait is refused.
+// The Close of the predecessor hangs in an fsync. A process that waits loads the
+// last write. A process that does not wait is refused. A reader gets the old backup.
 func TestASuccessorWaitsForASlowClose(t *testing.T) {
 	needStrace(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 1)
 	for range sample(1, 10) {
 		old := spawn(t, "serve", path, patience, "1h")
 		old.expect("READY")
@@ -126,11 +161,13 @@ func TestASuccessorWaitsForASlowClose(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, old.cmd.Process.Signal(syscall.SIGTERM))
 		spawn(t, "hold", path, "100ms").expectInUse(old.pid())
+		_, err := look(path)
+		require.NoError(t, err, "the old backup is there to be read")
 		lines := old.end()
 		require.Len(t, lines, 1)
 		closed, ok := numbersAfter("CLOSED", lines[0])
 		require.True(t, ok, lines)
-		next.expectLoaded(closed[0], closed[0])
+		next.expectLoaded(int(closed[0]), int(closed[0]))
 		require.Greater(t, time.Since(began), 600*time.Millisecond, "the file and its folder are synced")
 		require.Equal(t, 2, strings.Count(log(), "(DELAYED)"))
 		next.kill()

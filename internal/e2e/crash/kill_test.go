@@ -22,12 +22,12 @@ func TestKilledWritersLoseNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	acknowledged, leftBehind, n := 0, 0, 0
 	enough := sample(12, 240)
-	for ; n < enough || leftBehind == 0 && n < 10*enough; n++ { // one kill at least has to hit a backup
+	for ; n < enough || leftBehind == 0 && n < 10*enough; n++ { // at least one kill has to hit a backup
 		c := spawn(t, "write", path)
 		// The backup that was being written may have succeeded.
 		acknowledged = c.expectLoad(acknowledged, acknowledged+1)
 		for range rand.N(12) {
-			acknowledged = c.expect("ACK")[0]
+			acknowledged = int(c.expect("ACK")[0])
 		}
 		spin(backupTime)
 		acknowledged = lastAck(c.kill(), acknowledged)

@@ -24,7 +24,7 @@ func TestAFileThatGrowsTooLarge(t *testing.T) {
 	_, err := os.Stat(path + ".loaded")
 	require.NoError(t, err, "the only copy of what was loaded")
 	c.letGo()
-	require.Equal(t, []int{8}, c.expect("ACK"))
+	require.Equal(t, []int64{8}, c.expect("ACK"))
 	require.Empty(t, c.end())
 	require.Equal(t, 8, generation(newStore(t, path)))
 }
@@ -41,8 +41,8 @@ func mount(t *testing.T, options string) string {
 	return dir
 }
 
-// exhaust makes files in dir, with these contents, until there is no room for
-// more, and returns their names.
+// exhaust fills dir with files of these contents until the file system is full, and
+// returns their names.
 func exhaust(t *testing.T, dir, contents string) (names []string) {
 	t.Helper()
 	for {

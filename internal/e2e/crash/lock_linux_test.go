@@ -22,8 +22,8 @@ func TestTheLockIsNotInherited(t *testing.T) {
 	spawn(t, "hold", path).expectLoad(7, 7)
 }
 
-// A process that has been handed the lock's own handle keeps the lock. The next
-// process is refused as long, and starts with the data afterwards.
+// A process that has inherited the handle of the lock keeps the lock after the end
+// of the owner. The next process is refused meanwhile, and loads the data later.
 func TestALockThatWasHandedOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	writeGeneration(t, path, 7)
@@ -37,8 +37,8 @@ func TestALockThatWasHandedOn(t *testing.T) {
 	next.expectLoaded(7, 7)
 }
 
-// endOwnerOnly kills an owner that has started a process of its own, and leaves
-// that process alive.
+// endOwnerOnly kills an owner that has started another process, and leaves the
+// other process alive.
 func endOwnerOnly(t *testing.T, path, how string) *child {
 	t.Helper()
 	owner := spawn(t, "raise", path, how)
@@ -47,11 +47,11 @@ func endOwnerOnly(t *testing.T, path, how string) *child {
 	require.NoError(t, owner.cmd.Process.Kill())
 	_, err := owner.cmd.Process.Wait() // cmd.Wait would close the input of both
 	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(raised, 0), "the raised process lives")
+	require.NoError(t, syscall.Kill(int(raised), 0), "the raised process lives")
 	return owner
 }
 
-// Many stores of one process share the lock. It ends with the last of them.
+// Many stores of one process share the lock. The last Close ends it.
 func TestManyStoresOfOneProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	writeGeneration(t, path, 7)
@@ -143,8 +143,8 @@ func giveAway(t *testing.T, dir string, user int) {
 	}
 }
 
-// A folder that cannot be synced, because it may not be read, is no place for a
-// backup. A reader needs no more than the right to pass through.
+// A folder that may not be read cannot be synced, so NewStore fails. A reader needs
+// only the right to search the folder.
 func TestAFolderThatMayNotBeRead(t *testing.T) {
 	needRoot(t)
 	for _, contents := range []bool{false, true} {

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A crowd is the processes that want one path. One of them owns the path, the
-// others wait.
+// A crowd is the processes that want one path. One process owns the path while
+// three wait.
 type crowd struct {
 	t       *testing.T
 	path    string
@@ -51,9 +51,9 @@ func (c *crowd) kill(at int) {
 	}
 }
 
-// Several processes want one path, and all of them are killed. One owns the path
-// at a time, and each has loaded the backups of all before it. The files at the
-// path are whole at any time.
+// Several processes want one path, and are killed at random. One process owns the
+// path at a time, and has loaded the last backup of its predecessor. The files at
+// the path are whole at any time.
 func TestManyProcessesOnOnePath(t *testing.T) {
 	c := &crowd{t: t, path: filepath.Join(t.TempDir(), "b"), writers: map[int]int{}}
 	kills, read := 0, 0
@@ -81,8 +81,8 @@ func TestManyProcessesOnOnePath(t *testing.T) {
 	t.Logf("%d kills, %d backups acknowledged, %d files read whole", kills, len(c.writers), read)
 }
 
-// requireWhole requires that the files at path, and those beside it, are empty or
-// whole, and returns how many had contents.
+// requireWhole requires that the files at path and beside it are empty or whole,
+// and returns the number of files with contents.
 func requireWhole(t *testing.T, path string) (read int) {
 	t.Helper()
 	for _, suffix := range []string{"", ".loaded", ".prev"} {

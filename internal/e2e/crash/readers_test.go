@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// readers are goroutines of the test that read a backup again and again, beside
-// the process that owns the file.
+// readers are goroutines of the test that read a backup again and again while
+// another process owns the file.
 type readers struct {
 	t       *testing.T
 	path    string
@@ -57,8 +57,8 @@ func (r *readers) halt() {
 	r.running.Wait()
 }
 
-// end stops the readers and returns the backups that they have read, every one of
-// them whole.
+// end stops the readers, requires that every read was of a whole backup, and
+// returns the backups.
 func (r *readers) end() []sighting {
 	r.t.Helper()
 	r.halt()
@@ -67,8 +67,8 @@ func (r *readers) end() []sighting {
 	return r.seen
 }
 
-// A service is backed up ten times a second while other processes read. Every
-// read is of one whole backup, no older than a read before it.
+// A service writes a backup ten times a second while several processes read. Every
+// read gets one whole backup, no older than an earlier read.
 func TestReadersBesideALiveOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")
 	writeGeneration(t, path, 1)

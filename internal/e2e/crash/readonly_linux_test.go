@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,5 +82,48 @@ func TestReadingAsAnotherUser(t *testing.T) {
 			require.Equal(t, before, contentsOf(t, dir))
 			require.NotContains(t, before, "b.lock")
 		})
+	}
+}
+
+// A reader has found the backup file empty, and opens the hand-over file late: the
+// first backup of the owner has removed that file meanwhile. The reader begins
+// again and gets the backup, not an empty store.
+func TestAReadThatABackupOvertakes(t *testing.T) {
+	needStrace(t)
+	path := filepath.Join(t.TempDir(), "b")
+	writeGeneration(t, path, 7)
+	owner := newStore(t, path)
+	c := spawn(t, "read", path, "5")
+	c.expect("READY")
+	attach(t, c, "openat", "delay_enter=500ms", path+".loaded")
+	opened := watch(t, path, syscall.IN_OPEN)
+	c.letGo()
+	opened()
+	stamp(owner, 8)
+	require.NoError(t, owner.Backup())
+	lines := c.end()
+	seen := sightings("READ", lines)
+	require.Len(t, seen, 5, lines)
+	for _, s := range seen {
+		require.Equal(t, 8, s.generation)
+	}
+	require.NoError(t, owner.Close())
+}
+
+// watch returns a function that waits until something of this kind happens to the
+// file name.
+func watch(t *testing.T, name string, kind uint32) (wait func()) {
+	t.Helper()
+	fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
+	require.NoError(t, err)
+	events := os.NewFile(uintptr(fd), "inotify")
+	t.Cleanup(func() { events.Close() })
+	_, err = syscall.InotifyAddWatch(fd, name, kind)
+	require.NoError(t, err)
+	return func() {
+		t.Helper()
+		require.NoError(t, events.SetReadDeadline(time.Now().Add(soon)))
+		_, err := events.Read(make([]byte, 4096))
+		require.NoError(t, err)
 	}
 }

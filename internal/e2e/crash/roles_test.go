@@ -35,8 +35,8 @@ var roles = map[string]role{
 	"idle":    func(string, []string) { awaitEnd() },
 }
 
-// say tells the parent, again if strace had the first write fail. A parent that
-// is gone ends the child, by SIGPIPE.
+// say tells the parent. It tries again, since strace may make the first write fail.
+// If the parent has ended, SIGPIPE ends the child.
 func say(format string, args ...any) {
 	if _, err := fmt.Printf(format+"\n", args...); err != nil {
 		fmt.Printf(format+"\n", args...)
@@ -51,8 +51,8 @@ func must(err error) {
 	}
 }
 
-// awaitGo waits for the parent, again if strace had the first read fail. It
-// returns false if the parent is done with the child.
+// awaitGo waits for the parent. It tries again, since strace may make the first read
+// fail. It returns false when the parent has closed the input.
 func awaitGo() bool {
 	var b [1]byte
 	n, _ := os.Stdin.Read(b[:])
@@ -62,10 +62,10 @@ func awaitGo() bool {
 	return n == 1
 }
 
-// awaitEnd waits until the parent is done with the child.
+// awaitEnd waits until the parent closes the input.
 func awaitEnd() { _, _ = io.Copy(io.Discard, os.Stdin) }
 
-// duration returns the duration in the argument number at, or 0 if there is none.
+// duration returns the argument at that index, or 0 if it is missing.
 func duration(args []string, at int) time.Duration {
 	if at >= len(args) {
 		return 0
@@ -76,13 +76,13 @@ func duration(args []string, at int) time.Duration {
 }
 
 // open returns the store. The first argument is the lock timeout. A child without
-// one does not wait: its predecessor has ended, and the lock with it.
+// arguments does not wait: the lock ends with the predecessor.
 func open(path string, args []string) (*genie.Store, error) {
 	return genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(duration(args, 0)))
 }
 
-// loadAndSay loads and tells the generation, how many temporary files there are,
-// and when.
+// loadAndSay loads, and tells the generation, the number of temporary files, and
+// the time.
 func loadAndSay(path string, args []string) *genie.Store {
 	say("READY")
 	store, err := open(path, args)
@@ -112,17 +112,17 @@ func writeForever(path string, args []string) {
 	}
 }
 
-// loadAndHold owns the file until the parent is done with the child. It ends
-// without a Close, which is like a kill.
+// loadAndHold owns the file until the parent closes the input, and ends without a
+// Close.
 func loadAndHold(path string, args []string) {
 	store := loadAndSay(path, args)
 	awaitEnd()
 	runtime.KeepAlive(store)
 }
 
-// writeTwice loads, and saves twice, whether that succeeds or not: with a Backup
-// and with a Close. It does each when its parent says so. The load is all on one
-// thread, so that strace can count. The second argument is a umask.
+// writeTwice loads, and saves with a Backup and with a Close, whether they succeed or
+// not. It waits for the parent before the load and before the saves. The load runs on
+// one thread, so that strace can count. The second argument is a umask.
 func writeTwice(path string, args []string) {
 	if len(args) > 1 {
 		mask, err := strconv.ParseInt(args[1], 8, 0)
@@ -154,8 +154,8 @@ func writeTwice(path string, args []string) {
 	say("DONE")
 }
 
-// writeTooMuch makes a backup that is larger than files may be, and then a small
-// one.
+// writeTooMuch makes a backup that is larger than files may be, and a small backup
+// afterwards.
 func writeTooMuch(path string, args []string) {
 	limit := syscall.Rlimit{Cur: 256 << 10, Max: 256 << 10}
 	must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
@@ -171,7 +171,7 @@ func writeTooMuch(path string, args []string) {
 	say("ACK %d", n)
 }
 
-// addOne is a short program: it adds the entry that its second argument names.
+// addOne is a short program. It adds the entry that the second argument names.
 func addOne(path string, args []string) {
 	say("READY")
 	awaitGo()
@@ -189,8 +189,8 @@ func addOne(path string, args []string) {
 	say("ADDED")
 }
 
-// serve is a service: it writes and is backed up every interval, its second
-// argument, until it is asked to end.
+// serve is a service. It writes until SIGTERM, and its second argument is the
+// interval of the automatic backups.
 func serve(path string, args []string) {
 	stop := make(chan os.Signal, 1) // signal.Notify does not wait for a receiver
 	signal.Notify(stop, syscall.SIGTERM)
@@ -213,8 +213,8 @@ func serve(path string, args []string) {
 	}
 }
 
-// readMany reads the backup as often as its first argument says, on several
-// goroutines.
+// readMany reads the backup on several goroutines. The first argument is the number
+// of reads.
 func readMany(path string, args []string) {
 	say("READY")
 	reads, err := strconv.Atoi(args[0])
@@ -234,8 +234,8 @@ func readMany(path string, args []string) {
 	wg.Wait()
 }
 
-// raise owns the file and starts a process that outlives it. If the first argument
-// is "inherit", that process also gets the handle of the lock.
+// raise owns the file and starts a process that lives longer. If the first argument
+// is "inherit", the new process gets the handle of the lock.
 func raise(path string, args []string) {
 	store := loadAndSay(path, nil)
 	cmd := command(context.Background(), "idle", path)
@@ -249,8 +249,8 @@ func raise(path string, args []string) {
 	runtime.KeepAlive(store)
 }
 
-// handleOf returns a handle of the file name that this process has open. Only
-// Linux has such a list of handles.
+// handleOf returns the handle of a file that this process has open. Only Linux has a
+// list of the handles.
 func handleOf(name string) *os.File {
 	const handles = "/proc/self/fd"
 	entries, err := os.ReadDir(handles)

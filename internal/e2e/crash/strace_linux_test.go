@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,11 +19,10 @@ import (
 )
 
 // strace counts system calls by kind and by thread, and the goroutine that writes
-// a backup changes threads. So these tests do not know beforehand where they will
-// strike. They strike at the first call of a kind, the second, and so on until
-// the child survives, and note where that was. They do so from the start of the
-// load, and from the start of the backups, so that no thread has counted much
-// that is not of interest.
+// a backup changes threads. So a test cannot choose the call of the store at which
+// strace strikes. The tests strike at the first call of a kind, the second, and so
+// on until the child survives, and note each call. The counting begins with the
+// load or with the backups, so that few calls of the runtime are counted.
 
 // staleTemp is a temporary file that a dead process has left.
 const staleTemp = ".b.tmp-0123456789abcdef"
@@ -36,7 +36,7 @@ const (
 
 var phases = []phase{whileLoading, whileBackingUp}
 
-// A state is what the child finds.
+// A state is the contents of the folder before the child starts.
 type state struct {
 	name       string
 	generation int // of the backup that it must load
@@ -61,11 +61,11 @@ var states = []state{
 	}},
 }
 
-// A traced run is what a child said and did under strace.
+// A traced run is the lines and the system calls of a child under strace.
 type traced struct {
 	lines    []string
-	calls    []string // those with a file in the folder, up to the end of the child
-	hits     []string // those of them that an error was injected into
+	calls    []string // with a file in the folder, up to the end of the child
+	hits     []string // the calls that an error was injected into
 	injected bool     // into any call at all
 }
 
@@ -83,8 +83,8 @@ func (r traced) reported() (n int) {
 	return n
 }
 
-// trace runs a child on a folder in this state, and requires that whatever it
-// came to, nothing is lost.
+// trace runs a child on a folder in this state, and requires that nothing is lost,
+// however the child ends.
 func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "")
@@ -96,7 +96,7 @@ func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	c.expect("READY")
 	if from == whileBackingUp {
 		c.letGo()
-		require.Equal(t, s.generation, c.expect("LOADED")[0])
+		require.EqualValues(t, s.generation, c.expect("LOADED")[0])
 	}
 	log := attach(t, c, kind, inject)
 	c.letGo()
@@ -137,10 +137,17 @@ func attach(t *testing.T, c *child, kind, inject string, files ...string) (log f
 	lines := bufio.NewScanner(said)
 	require.True(t, lines.Scan())
 	require.Contains(t, lines.Text(), "attached")
-	return func() string {
+	wait := sync.OnceFunc(func() {
 		for lines.Scan() {
 		}
-		_ = strace.Wait() // it ends as the child did
+		_ = strace.Wait() // strace ends as the child does
+	})
+	t.Cleanup(func() {
+		_ = strace.Process.Kill() // or strace would wait for a child that is still alive
+		wait()
+	})
+	return func() string {
+		wait()
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		return string(text)
@@ -152,14 +159,14 @@ var (
 	tempSuffix = regexp.MustCompile(`\.tmp-\w+`)
 )
 
-// callIn returns a line of strace's as the name of the call and those of the
-// files in dir that it is about: "renameat b b.loaded". The folder is ".".
+// callIn returns, for a line of strace, the names of the call and of its files in
+// dir: "renameat b b.loaded". The folder itself is ".".
 func callIn(dir, line string) string {
 	name := callName.FindStringSubmatch(line)
 	if name == nil || !strings.Contains(line, dir) {
 		return ""
 	}
-	line, _, _ = strings.Cut(line, ") = ") // what it returned
+	line, _, _ = strings.Cut(line, ") = ") // the result
 	words := []string{name[1]}
 	for _, rest := range strings.Split(line, dir)[1:] {
 		file, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), `"`)
@@ -187,7 +194,7 @@ func requireNothingLost(t *testing.T, path string, before int, r traced) {
 	require.NoError(t, store.Close(), "%q", r)
 }
 
-// needStrace skips the test where strace is not there or not allowed to trace.
+// needStrace skips the test where strace is missing or may not trace.
 func needStrace(t *testing.T) {
 	t.Helper()
 	if err := exec.Command("strace", "-f", "-o", os.DevNull, "true").Run(); err != nil {
@@ -227,9 +234,8 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 	})
 }
 
-// killAtEvery kills children at every call of this kind, and returns how many and
-// which calls those were. It tries again where another thread was the one that
-// counted.
+// killAtEvery kills children at every call of this kind, and returns the number of
+// children and the calls. It tries again if another thread has counted the call.
 func killAtEvery(t *testing.T, s state, from phase, kind string) (runs int, struck []string) {
 	set, all := map[string]bool{}, trace(t, s, from, kind, "").calls
 	const passes = 10
@@ -240,7 +246,7 @@ func killAtEvery(t *testing.T, s state, from phase, kind string) (runs int, stru
 				break
 			}
 			runs++
-			if len(r.calls) > 0 { // or it had not come to the store
+			if len(r.calls) > 0 { // or the child had not called the store yet
 				add(set, r.calls[len(r.calls)-1])
 			}
 		}
@@ -267,16 +273,16 @@ func keys(set map[string]bool) (all []string) {
 	return all
 }
 
-// failures are what system calls are made to fail with.
+// failures are the kinds of system calls that fail, each with its error.
 var failures = [][2]string{
-	{"fsync", "EIO"}, {"write", "ENOSPC"}, {"renameat", "EBUSY"}, // those of the sample
+	{"fsync", "EIO"}, {"write", "ENOSPC"}, {"renameat", "EBUSY"}, // the sample
 	{"renameat", "EXDEV"}, {"openat", "EMFILE"}, {"openat", "EROFS"}, {"fchmod", "EPERM"}, {"close", "EIO"},
 	{"unlinkat", "EACCES"}, {"flock", "ENOLCK"}, {"newfstatat", "EIO"}, {"fstat", "EIO"}, {"read", "EIO"},
 	{"getdents64", "EIO"}, {"readlinkat", "EIO"},
 }
 
-// tolerated are the calls whose failure need not be reported, because what was
-// asked for is done all the same.
+// tolerated are the calls whose failure need not be reported: the load or the
+// backup is complete without them.
 var tolerated = []string{
 	// The remains of a dead process, and the file that shows whether a backup can
 	// be written. The next start sweeps both.
@@ -313,7 +319,7 @@ func TestEverySystemCallFails(t *testing.T) {
 						case 0:
 							require.Subset(t, tolerated, r.hits, "%q", r)
 							add(unreported, r.hits...)
-						case len(r.hits): // or else, which of them was it?
+						case len(r.hits): // with fewer reports, the call is unknown
 							add(reported, r.hits...)
 						}
 					}

@@ -1,7 +1,7 @@
-// Package linearizable has tests only: they check that a store is linearizable: that every operation
-// takes effect at one instant between its call and its return. Many goroutines
-// use a store at once, what they saw is recorded, and porcupine searches for an
-// order of all operations that explains it.
+// Package linearizable has tests only. They check that a store is linearizable:
+// every operation takes effect at one instant between its call and its return. Many
+// goroutines use a store at once. The tests record each call with its result, and
+// porcupine searches for an order of all operations that explains the results.
 package linearizable
 
 import (
@@ -28,14 +28,14 @@ var keys = [2]string{"a", "b"}
 // A state is the values of keys; "" is no value.
 type state [len(keys)]string
 
-// An operation is one call, with what it gave.
+// An operation is one call of the store.
 type operation struct {
 	what  string
 	key   int
 	value string
 }
 
-// step says what the state is after op, and whether op could have given seen.
+// step returns the state after op, and reports whether op could have given seen.
 func step(before state, op operation, seen state) (ok bool, after state) {
 	after = before
 	switch op.what {
@@ -63,7 +63,7 @@ var model = porcupine.Model{
 	},
 }
 
-// A recorder gathers what several goroutines did, with times.
+// A recorder gathers the operations of several goroutines, with times.
 type recorder struct {
 	start time.Time
 	mu    sync.Mutex // guards ops
@@ -88,7 +88,7 @@ func fromMap(m map[string]string) (s state) {
 
 var errWanted = errors.New("wanted")
 
-// apply does op to store and returns what it saw.
+// apply carries out op on store and returns the values that op has seen.
 func apply(t *testing.T, store *genie.Store, file string, op operation) (seen state) {
 	key := keys[op.key]
 	switch op.what {
@@ -137,7 +137,7 @@ func swap(tx *genie.Tx) (seen state) {
 	return seen
 }
 
-// fromFile reads a backup as a program that is not Genie would.
+// fromFile reads a backup as another program would.
 func fromFile(t *testing.T, file string) state {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -167,12 +167,13 @@ func TestLinearizable(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		require.NoError(t, store.Close())
 		result := porcupine.CheckOperationsTimeout(model, r.ops, time.Minute)
 		require.Equal(t, porcupine.Ok, result, "round %d", round)
 	}
 }
 
-// The checker sees what it is there to see.
+// The checker finds the faults that it looks for.
 func TestFaultyHistoriesAreSeen(t *testing.T) {
 	set := func(key int, value string) operation { return operation{"set", key, value} }
 	type call struct {
