@@ -75,6 +75,7 @@ type gatedDisk struct {
 	disk    *durabletest.Disk
 	backups atomic.Int64  // begun, successful or not
 	gate    chan struct{} // nil: open; else each backup waits for one receive
+	failure atomic.Pointer[error]
 }
 
 const storePath = "/disk/store.json"
@@ -99,12 +100,28 @@ func (d *gatedDisk) watch() {
 			if d.gate != nil {
 				<-d.gate
 			}
+			if err := d.failure.Load(); err != nil {
+				d.FailAt(d.Ops()-1, *err, false)
+			}
 		}
 	})
 }
 
-// failWith has every operation fail from now on.
-func (d *gatedDisk) failWith(err error) { d.FailAt(d.Ops(), err, true) }
+// failWith has every backup fail from now on, until heal.
+func (d *gatedDisk) failWith(err error) { d.failure.Store(&err) }
+
+func (d *gatedDisk) heal() { d.failure.Store(nil) }
+
+// release lets one backup through the gate, and fails if none comes within a day
+// of the fake clock: ticks would keep that clock going for ever.
+func (d *gatedDisk) release(t *testing.T) {
+	t.Helper()
+	select {
+	case d.gate <- struct{}{}:
+	case <-time.After(24 * time.Hour):
+		t.Fatal("no backup is waiting at the gate")
+	}
+}
 
 func (d *gatedDisk) text(t *testing.T) string {
 	text, exists := d.disk.ReadFile(storePath)
@@ -365,7 +382,7 @@ func TestNothingNewNothingWritten(t *testing.T) {
 		disk.failWith(syscall.EIO)
 		tick(1, "fails")
 		tick(1, "the failed backup is tried again")
-		disk.Heal()
+		disk.heal()
 		tick(1, "succeeds")
 		tick(0, "nothing has changed")
 	})
@@ -498,7 +515,7 @@ func TestStopWaitsForTheBackupInFlight(t *testing.T) {
 		}
 
 		disk.failWith(syscall.EIO)
-		disk.gate <- struct{}{}
+		disk.release(t)
 		synctest.Wait()
 		require.Equal(t, int64(3), stopped.Load())
 		require.ErrorIs(t, <-errs, syscall.EIO)
@@ -523,11 +540,11 @@ func TestStartWhileStopWaits(t *testing.T) {
 		next := store.AutoBackupErrors()
 		require.NotEqual(t, old, next)
 		disk.failWith(syscall.EIO)
-		disk.gate <- struct{}{}
+		disk.release(t)
 		<-done
 		require.ErrorIs(t, <-old, syscall.EIO, "the old run's error")
 		advance(time.Minute)
-		disk.gate <- struct{}{}
+		disk.release(t)
 		require.ErrorIs(t, <-next, syscall.EIO, "the next run's own")
 		store.StopAutoBackup()
 	})
@@ -549,11 +566,11 @@ func TestBackupsShareTheNextSave(t *testing.T) {
 			go back()
 			synctest.Wait()
 		}
-		disk.gate <- struct{}{}
+		disk.release(t)
 		require.NoError(t, <-done)
 		require.Equal(t, "{\"k\":\"first\"}\n", disk.text(t))
 
-		disk.gate <- struct{}{}
+		disk.release(t)
 		for range 5 {
 			require.NoError(t, <-done)
 		}
