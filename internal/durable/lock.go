@@ -88,7 +88,7 @@ func (r *registry) leave(c *claim, f *File) (err error) {
 	}
 	if r.count(c, -1) == 0 && c.lock != nil {
 		err = c.lock.Close()
-		c.lock, c.loader = nil, nil
+		c.lock = nil // the loader was the last File, or has gone before
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

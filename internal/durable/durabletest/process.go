@@ -43,6 +43,14 @@ func (p *Process) Kill() {
 type mount struct {
 	disk   *Disk
 	killed bool
+	open   int // handles that are not closed
+}
+
+// OpenHandles returns how many handles the process has not closed.
+func (p *Process) OpenHandles() int {
+	p.mount.disk.mu.Lock()
+	defer p.mount.disk.mu.Unlock()
+	return p.mount.open
 }
 
 // on locks the disk for an operation and returns how to end it.
@@ -113,7 +121,7 @@ func (m *mount) Create(name string) (durable.Handle, error) {
 	}
 	file := m.disk.newFile()
 	m.disk.change(dirChange{slashed(name): file})
-	return &handle{mount: m, name: name, file: file}, nil
+	return m.handle(&handle{mount: m, name: name, file: file}), nil
 }
 
 func (m *mount) Open(name string) (durable.Handle, error) {
@@ -126,7 +134,7 @@ func (m *mount) Open(name string) (durable.Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handle{mount: m, name: name, file: file}, nil
+	return m.handle(&handle{mount: m, name: name, file: file}), nil
 }
 
 func (m *mount) OpenLock(name string) (durable.Handle, error) {
@@ -140,7 +148,12 @@ func (m *mount) OpenLock(name string) (durable.Handle, error) {
 		file = m.disk.newFile()
 		m.disk.change(dirChange{slashed(name): file})
 	}
-	return &handle{mount: m, name: name, file: file, isLock: true}, nil
+	return m.handle(&handle{mount: m, name: name, file: file, isLock: true}), nil
+}
+
+func (m *mount) handle(h *handle) *handle {
+	m.open++
+	return h
 }
 
 func (m *mount) Rename(from, to string) error {
@@ -299,6 +312,7 @@ func (h *handle) Close() error {
 	}
 	defer end()
 	h.closed = true
+	h.mount.open--
 	if h.file.locked == h {
 		h.file.locked = nil
 	}
