@@ -42,8 +42,8 @@ type File struct {
 	name   string // of path, without the folder
 	wait   time.Duration
 
-	// claim is what this process has of path, or nil before Open has succeeded
-	// and after Close.
+	// claim is shared by the Files on path; nil before Open has succeeded and
+	// after Close.
 	claim *claim
 	// holds is whether claim was locked for this File: false while Open waits.
 	holds bool
