@@ -108,6 +108,8 @@ func (p *Pending) commit(blank bool) (err error) {
 	// W11. Note the new file. Remove the hand-over file, if this File has loaded
 	// it. Only now: a removal that reached the disk before the rename would leave
 	// neither. No sync: a hand-over file that is back is older than the backup.
+	// An old unsure would do no harm: no other file can be equal to it. A replaceable
+	// that stayed false would cost the next load one more rename.
 	f.lastSeen, f.unsure, f.claim.replaceable = made, nil, true
 	f.dropHandOver()
 	return nil

@@ -287,6 +287,7 @@ func (s scenario) requireWorks(t *testing.T, disk *durabletest.Disk, p *process,
 	}
 	p.commit("next")
 	require.NoError(t, p.file.Close())
+	require.Zero(t, p.OpenHandles())
 	newProcess(t, disk, "next")
 	require.Empty(t, temps(disk))
 }

@@ -42,8 +42,8 @@ type File struct {
 	name   string // of path, without the folder
 	wait   time.Duration
 
-	// claim is what this process has of path, or nil before Open has succeeded
-	// and after Close.
+	// claim is shared by the Files on path; nil before Open has succeeded and
+	// after Close.
 	claim *claim
 	// holds is whether claim was locked for this File: false while Open waits.
 	holds bool
@@ -149,7 +149,9 @@ func (f *File) own(now fs.FileInfo) bool {
 	return f.unchanged(now, f.lastSeen) || f.unchanged(now, f.unsure)
 }
 
-// unchanged reports whether a and b are of one file, with no write in between.
+// unchanged reports whether a and b are of one file, with no write in between. The
+// identity and the size tell where two writes have one time: clocks of file
+// systems are coarse, which a durabletest.Disk is not.
 func (f *File) unchanged(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && f.fs.Same(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
@@ -213,7 +215,8 @@ func (f *File) renameAt(name, to string) error {
 }
 
 // keepPrevious gives name, which has contents, the name Previous, and returns
-// when that survives a power cut.
+// when that survives a power cut. The look at Previous gives a clear error where the
+// rename alone would fail, or would replace a link.
 func (f *File) keepPrevious(name string) error {
 	if _, err := f.stat(f.Previous()); err != nil {
 		return err

@@ -30,18 +30,19 @@ const lockSuffix = ".lock"
 // before would lock a file without a name.
 func (f *File) lockName() string { return f.path + lockSuffix }
 
-// A claim is what this process has of one path, shared by the Files on it.
+// A claim is the share of this process in one path. The Files on the path have one
+// claim.
 type claim struct {
 	at    place
 	users int // Files that share the claim, also while they wait; guarded by claims.mu
 
 	// path is the path's mutex: a Load holds it to its end, a Commit from step
-	// W5. Whoever locks both locks path before mu.
+	// W5. Where both are locked, path is locked before mu.
 	path sync.Mutex
 	// replaceable is whether a Load has found out that the file can be replaced.
 	replaceable bool // guarded by path
 
-	mu     sync.Mutex  // guards what follows; held for moments
+	mu     sync.Mutex  // guards the fields below; held for moments
 	lock   Handle      // of lockName, or nil
 	locked fs.FileInfo // describes lock
 	loader *File       // has loaded the hand-over file and not backed up since, or nil
@@ -55,9 +56,9 @@ type place struct {
 }
 
 // registry has the claims of this process. It keeps the handles of the locks
-// from the garbage collector, which would close them; and where there are no
-// locks, the registry is all there is. It has no channel: one that is made
-// within a bubble of testing/synctest is of no use outside.
+// from the garbage collector, which would close them. On a file system without
+// locks the registry is the only protection. It has no channel: a channel that is
+// made within a bubble of testing/synctest is of no use outside.
 type registry struct {
 	mu     sync.Mutex // guards claims; the claims' own mu is locked before it
 	claims map[place]*claim
@@ -78,8 +79,8 @@ func (r *registry) join(at place) *claim {
 }
 
 // leave ends the use of c by f, and unlocks the path after the last one. While
-// the lock's file is being closed the claim stays in the registry: a Join that
-// made a new one meanwhile would find the path locked by its own process.
+// the lock's file is being closed the claim stays in the registry: a join that
+// made a new claim meanwhile would find the path locked by its own process.
 func (r *registry) leave(c *claim, f *File) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,7 +89,7 @@ func (r *registry) leave(c *claim, f *File) (err error) {
 	}
 	if r.count(c, -1) == 0 && c.lock != nil {
 		err = c.lock.Close()
-		c.lock, c.loader = nil, nil
+		c.lock = nil // the loader was the last File, or has gone before
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

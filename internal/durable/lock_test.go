@@ -122,6 +122,7 @@ func TestTheLocksFileIsRemovedOrReplaced(t *testing.T) {
 			require.ErrorIs(t, err, durable.ErrInUse)
 			require.Nil(t, pending)
 			require.Empty(t, temps(disk))
+			require.Zero(t, p.OpenHandles())
 			second.commit("second's")
 			require.NoError(t, second.file.Close())
 			p.commit("newer")

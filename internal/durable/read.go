@@ -19,11 +19,11 @@ const (
 
 var errMissing = errors.New("neither the file nor the hand-over file exists")
 
-// Read passes the contents of the file at path to read: what a Load would find
-// now. It changes nothing and takes no lock, so the folder may be read-only and
+// Read passes the contents of the file at path to read: the contents that a Load would
+// find now. It changes nothing and takes no lock, so the folder may be read-only and
 // the file owned by another process. If a backup or a load comes between, Read
-// calls read again, from the start; what read has got last is one whole backup,
-// no older than the newest at the call. Read does not call read if the file is
+// calls read again, from the start; the contents that read gets last are one whole
+// backup, no older than the newest at the call. Read does not call read if the file is
 // empty and no hand-over file exists. It returns fs.ErrNotExist if neither
 // exists.
 func Read(fsys FS, path string, read func(name string, r io.Reader) error) error {

@@ -71,6 +71,7 @@ func TestReadReportsErrors(t *testing.T) {
 				require.NoError(t, err)
 				break
 			}
+			require.Zero(t, p.OpenHandles(), p.OpNames()[op])
 			if !strings.HasPrefix(p.OpNames()[op], "Close ") {
 				require.ErrorIs(t, err, syscall.EIO, p.OpNames()[op])
 			}

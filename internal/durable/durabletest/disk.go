@@ -1,6 +1,6 @@
 // Package durabletest has file systems for tests of what happens when the disk
 // fails, the process is killed or the power goes. A [Disk] is a model that keeps
-// apart what was written and what would survive a power cut; [Faults] lets the
+// written contents apart from contents that survive a power cut; [Faults] lets the
 // operations of any file system fail.
 package durabletest
 
@@ -19,9 +19,8 @@ import (
 // A Disk is one directory, on which any number of processes work. Its methods
 // may be called by several goroutines.
 //
-// What a power cut leaves of it is as little as a file system may promise: of
-// the changes to the directory since the last SyncDir any subset, each of them
-// whole; of the contents written since the last Sync of a file nothing, half or
+// A power cut leaves as little as a file system may promise: of the changes to the
+// directory since the last SyncDir any subset, each change whole; of the contents written since the last Sync of a file nothing, half or
 // all.
 type Disk struct {
 	mu      sync.Mutex        // guards all of the disk, its inodes, mounts and handles
@@ -31,14 +30,14 @@ type Disk struct {
 	clock   time.Time         // of the last change, for ModTime
 }
 
-// An inode is a file, whatever it is called.
+// An inode is a file. It may have several names.
 type inode struct {
 	data    []byte // as processes see it
-	synced  []byte // what a power cut leaves for certain
+	synced  []byte // certain to survive a power cut
 	lost    bool   // a Sync has failed: later ones succeed over nothing
 	mode    fs.FileMode
 	modTime time.Time
-	locked  *handle // whose lock it is, or nil
+	locked  *handle // has the lock, or nil
 }
 
 // A dirChange gives names other inodes, or nil for none, in one step.
@@ -61,8 +60,8 @@ func (d *Disk) ReadFile(name string) ([]byte, bool) {
 	return slices.Clone(file.data), true
 }
 
-// WriteFile makes name a new file with data in it, durably: the work of
-// somebody who does not use package durable.
+// WriteFile makes name a new file with data in it, durably: the work of a
+// program that does not use package durable.
 func (d *Disk) WriteFile(name string, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,7 +72,7 @@ func (d *Disk) WriteFile(name string, data []byte) {
 }
 
 // Truncate empties name in place, which does not survive a power cut for
-// certain: what package durable avoids. It reports whether there is such a file.
+// certain, so package durable avoids it. Truncate reports whether there is such a file.
 func (d *Disk) Truncate(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -105,7 +104,7 @@ func (d *Disk) Names() []string {
 
 // Fingerprint returns a string that two disks share if processes that start now
 // cannot tell them apart: it has the contents of every file and all its names,
-// but not what is random in the names of temporary files.
+// but not the random part of the names of temporary files.
 func (d *Disk) Fingerprint() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,7 +134,7 @@ func (d *Disk) State() string {
 	return state.text.String()
 }
 
-// A describer gives files and temporary names numbers in place of what is random.
+// A describer gives files and temporary names numbers in place of random parts.
 type describer struct {
 	text  strings.Builder
 	files map[*inode]int
@@ -181,7 +180,7 @@ func (d *Disk) Crashes() iter.Seq[*Disk] {
 	}
 }
 
-// survivingNames yields what every subset of the pending changes leads to.
+// survivingNames yields the names after every subset of the pending changes.
 func (d *Disk) survivingNames() iter.Seq[map[string]*inode] {
 	d.mu.Lock()
 	before, pending := d.durable, slices.Clone(d.pending)
@@ -202,7 +201,7 @@ func (d *Disk) survivingNames() iter.Seq[map[string]*inode] {
 }
 
 // survivingContents yields a disk with these names for every combination of
-// what may be left of the files' contents.
+// surviving contents of the files.
 func (d *Disk) survivingContents(names map[string]*inode) iter.Seq[*Disk] {
 	contents := d.possibleContents(names)
 	files := slices.Collect(maps.Keys(contents))
@@ -235,8 +234,8 @@ func (d *Disk) possibleContents(names map[string]*inode) map[*inode][][]byte {
 	return contents
 }
 
-// afterCrash returns what may be left of the contents: all that was written,
-// nothing of what was not synced, or something between.
+// afterCrash returns the contents that may survive: the written ones, the synced
+// ones, or a mixture.
 func (i *inode) afterCrash() [][]byte {
 	if string(i.data) == string(i.synced) {
 		return [][]byte{i.synced}
@@ -266,7 +265,7 @@ func newImage(names map[string]*inode, contents map[*inode][]byte) *Disk {
 
 func (d *Disk) newFile() *inode { return &inode{mode: 0o600, modTime: d.tick()} }
 
-// tick returns a later time than it ever did: two changes never look the same.
+// tick returns a later time than ever before: two changes never look the same.
 func (d *Disk) tick() time.Time {
 	d.clock = d.clock.Add(time.Microsecond)
 	return d.clock
@@ -292,7 +291,7 @@ func (d *Disk) syncDir() { d.durable, d.pending = maps.Clone(d.names), nil }
 // slashed is how the disk keeps names on every system.
 func slashed(name string) string { return filepath.ToSlash(name) }
 
-// withoutRandom cuts off what makes the name of a temporary file unique.
+// withoutRandom cuts off the random part of the name of a temporary file.
 func withoutRandom(name string) string {
 	if i := strings.Index(name, ".tmp-"); i >= 0 {
 		return name[:i] + ".tmp-*"

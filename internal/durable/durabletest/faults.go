@@ -81,7 +81,7 @@ func (s step) String() string {
 	return strings.Join(words, " ")
 }
 
-// Before has hook called in front of every operation, by whoever carries it out,
+// Before has hook called in front of every operation, by the goroutine at work,
 // with the full name of its file; for a Rename with the new one. The hook may
 // block, and it may call any method of Faults: the operation has its number
 // already, which is Ops()-1 where no other goroutine is at work.

@@ -12,11 +12,11 @@ import (
 	"github.com/windevkay/forge/genie/internal/durable"
 )
 
-// ErrKilled is what every operation of a killed process gives.
+// ErrKilled is the error of every operation of a killed process.
 var ErrKilled = errors.New("process was killed")
 
-// A Process sees a [Disk] the way one process of a real system does: what it has
-// open and locked is its own, until it is killed. It is a [durable.FS], and
+// A Process sees a [Disk] the way one process of a real system does: its open
+// files and locks are its own, until Kill. A Process is a [durable.FS], and
 // its operations can be made to fail.
 type Process struct {
 	*Faults
@@ -29,8 +29,8 @@ func (d *Disk) Process() *Process {
 	return &Process{Over(m), m}
 }
 
-// Kill ends the process as kill -9 would: its locks are gone, and nothing that
-// it still does has any effect. Called by the hook of Before, it kills the
+// Kill ends the process as kill -9 would: the locks are gone, and no later
+// operation has an effect. Called by the hook of Before, it kills the
 // process in front of that operation.
 func (p *Process) Kill() {
 	d := p.mount.disk
@@ -43,6 +43,14 @@ func (p *Process) Kill() {
 type mount struct {
 	disk   *Disk
 	killed bool
+	open   int // handles that are not closed
+}
+
+// OpenHandles returns how many handles the process has not closed.
+func (p *Process) OpenHandles() int {
+	p.mount.disk.mu.Lock()
+	defer p.mount.disk.mu.Unlock()
+	return p.mount.open
 }
 
 // on locks the disk for an operation and returns how to end it.
@@ -113,7 +121,7 @@ func (m *mount) Create(name string) (durable.Handle, error) {
 	}
 	file := m.disk.newFile()
 	m.disk.change(dirChange{slashed(name): file})
-	return &handle{mount: m, name: name, file: file}, nil
+	return m.handle(&handle{mount: m, name: name, file: file}), nil
 }
 
 func (m *mount) Open(name string) (durable.Handle, error) {
@@ -126,7 +134,7 @@ func (m *mount) Open(name string) (durable.Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handle{mount: m, name: name, file: file}, nil
+	return m.handle(&handle{mount: m, name: name, file: file}), nil
 }
 
 func (m *mount) OpenLock(name string) (durable.Handle, error) {
@@ -140,7 +148,12 @@ func (m *mount) OpenLock(name string) (durable.Handle, error) {
 		file = m.disk.newFile()
 		m.disk.change(dirChange{slashed(name): file})
 	}
-	return &handle{mount: m, name: name, file: file, isLock: true}, nil
+	return m.handle(&handle{mount: m, name: name, file: file, isLock: true}), nil
+}
+
+func (m *mount) handle(h *handle) *handle {
+	m.open++
+	return h
 }
 
 func (m *mount) Rename(from, to string) error {
@@ -221,7 +234,7 @@ func (h *handle) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	defer end()
-	if h.isLock { // what it says does not matter, so no power cut takes it
+	if h.isLock { // the text does not matter, so no power cut takes it
 		h.file.data, h.file.synced = bytes.Clone(b), bytes.Clone(b)
 		return len(b), nil
 	}
@@ -243,8 +256,8 @@ func (h *handle) Sync() error {
 	return nil
 }
 
-// lose is what a failed Sync does on ext4, XFS and btrfs: the kernel takes what
-// it could not write for written, and the next Sync has nothing left to do.
+// lose has the effect of a failed Sync on ext4, XFS and btrfs: the kernel takes the
+// pages for written, and the next Sync has nothing left to do.
 func (h *handle) lose() {
 	if end, err := h.on(); err == nil {
 		defer end()
@@ -299,13 +312,14 @@ func (h *handle) Close() error {
 	}
 	defer end()
 	h.closed = true
+	h.mount.open--
 	if h.file.locked == h {
 		h.file.locked = nil
 	}
 	return nil
 }
 
-// An info is what was true of a file when it was asked for.
+// An info describes a file at the time of the Stat.
 type info struct {
 	name    string
 	size    int64
