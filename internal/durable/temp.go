@@ -77,7 +77,7 @@ const private fs.FileMode = 0o600
 
 // makePrivate changes another mode than 0600: a umask of 0777 leaves none of it,
 // and file systems without modes (CIFS, vfat) give all rights to all. The latter
-// refuse the change, which is forgiven where the user has the rights of 0600.
+// refuse the change, which is forgiven where the user can read the file later.
 func makePrivate(h Handle) error {
 	info, err := h.Stat()
 	if err != nil || info.Mode().Perm() == private {
@@ -85,7 +85,7 @@ func makePrivate(h Handle) error {
 	}
 	err = h.Chmod(private)
 	refused := errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported)
-	if refused && usable(info) {
+	if refused && info.Mode()&0o400 != 0 {
 		return nil
 	}
 	return err
