@@ -69,7 +69,7 @@ func TestAFileSystemThatRefusesChmod(t *testing.T) {
 		{0o755, syscall.EIO, true},
 		{0o755, syscall.EROFS, true},
 		{0, nil, false},
-		{0, syscall.EPERM, true}, // the user could not read the backup
+		{0, syscall.EPERM, true},      // the user could not read the backup
 		{0o400, syscall.EPERM, false}, // the user can read it, and replace it
 		{0o200, syscall.ENOTSUP, true},
 	} {
