@@ -57,8 +57,8 @@
 // every method is linearizable: it takes effect at one instant between its call
 // and its return. In the words of the Go memory model, a write "synchronizes
 // before" every read that observes it. The owner runs only while commands are
-// pending: an idle store has no goroutine, needs no Close, and is garbage when the
-// program forgets it.
+// pending: an idle store has no goroutine, and is garbage when the program forgets
+// it, unless automatic backups run.
 //
 // # Tests
 //
