@@ -3,15 +3,14 @@ package genie
 import "github.com/windevkay/forge/genie/internal/trie"
 
 // mailboxCapacity is how many commands may wait for the owner before senders
-// wait too. The capacity must be at least 1: see tell. etcd/raft and
-// hashicorp/raft give such channels 128. With 512, a Set takes two thirds of the
-// time where 64 callers fill the mailbox (docs/design.md), for 8 KiB a store.
+// wait too. The capacity must be at least 1: see tell. hashicorp/raft
+// gives the channel of its state machine 128. With 512, a Set takes three quarters of
+// the time where 64 callers fill the mailbox (docs/design.md), for 8 KiB a store.
 // With more, a caller of Get would wait behind as many Sets of a careless writer.
 const mailboxCapacity = 512
 
 // The owner is a goroutine that exists only while commands are pending. So an
-// idle store has no goroutine, needs no Close, and has no closed state to race
-// with. One counter starts and ends the owner:
+// idle store has no goroutine, and has no closed state to race with. One counter starts and ends the owner:
 //
 //	tell:  mailbox <- c;  if pending.Add(1) == 1, start an owner
 //	owner: read pending, and receive and apply as many commands
@@ -19,8 +18,9 @@ const mailboxCapacity = 512
 //
 // Every sender sends before it counts. Therefore:
 //
-//  1. The owner never waits in its receive: it receives only commands that were
-//     counted, and a command that was counted is in the mailbox.
+//  1. The owner never waits in its receive. It receives as many commands as were
+//     counted, and the mailbox holds at least as many. They need not be the same
+//     commands: the owner may receive one whose sender has yet to count.
 //  2. At most one owner exists. Only a move of pending from 0 to 1 starts an
 //     owner, and a move to 0 is the last thing that an owner does with the store.
 //     The sender that starts the next owner has seen that 0, so pending is also
@@ -42,7 +42,8 @@ const mailboxCapacity = 512
 // nothing else runs, a Get takes 0.8 to 0.9 of the time if the owner calls
 // runtime.Gosched before it leaves. But Gosched puts the owner behind every
 // goroutine that computes, 10 ms each, with callers waiting: beside two such
-// goroutines a processor, a Get took 33 ms. A new goroutine runs next.
+// goroutines a processor, a Get took 33 ms (bench/ratios, "calls beside"). An owner
+// that tell starts is at the front of its processor's queue, so it runs next.
 
 // tell sends c and returns as soon as c is accepted: its place in the order of
 // all commands is fixed then.

@@ -11,7 +11,7 @@ import (
 
 // A command is a message to the owner. The owner calls apply, which may change
 // the state and must be quick: no disk, no clock, no waiting (updateCmd is the
-// exception). The method is unexported, so the commands below are all commands.
+// exception). apply is unexported, so no other package can add a command.
 //
 // A command that is answered has a channel of capacity 1 for the reply: the owner
 // must never wait until a caller fetches a reply. A reply is sent once, so a larger
@@ -20,7 +20,7 @@ type command interface {
 	apply(st *state)
 }
 
-// A signal tells a goroutine that something has happened, without more words.
+// A signal tells a goroutine that an event has happened, and carries no data.
 type signal chan struct{}
 
 func newSignal() signal { return make(signal, 1) }
@@ -210,11 +210,11 @@ func (c closeCmd) apply(st *state) { st.close(c.reply) }
 
 // savedCmd comes from the goroutine that wrote a save.
 type savedCmd struct {
-	save save
-	err  error
+	save          save
+	err, unlocked error
 }
 
-func (c savedCmd) apply(st *state) { st.saved(c.save, c.err) }
+func (c savedCmd) apply(st *state) { st.saved(c.save, c.err, c.unlocked) }
 
 // startCmd begins a schedule.
 type startCmd struct{ interval time.Duration }

@@ -14,7 +14,7 @@ import (
 )
 
 // backups is the part of the state that decides when the entries are saved. Saves
-// are written by goroutines that this file starts: only they touch the disk.
+// are written by goroutines that this file starts. The owner never touches the disk.
 type backups struct {
 	// file is nil in a store that is read-only. It is lent to the goroutine of a save
 	// while saving is true.
@@ -25,8 +25,8 @@ type backups struct {
 	// savedVersion is the version that the newest successful save holds. everSaved
 	// reports whether a save has succeeded.
 	//
-	// Invariant: savedVersion <= version. If everSaved and equal, the file holds
-	// every write.
+	// Invariant: savedVersion <= version. If everSaved and equal, the newest save
+	// holds every write.
 	savedVersion uint64
 	everSaved    bool
 
@@ -64,7 +64,9 @@ type save struct {
 	blank    bool      // the store began empty and was never written to
 	release  bool      // let go of the file afterwards
 	schedule *schedule // whose tick has started the save, or nil
-	replies  []chan error
+
+	// Replies to callers of Backup and of Close.
+	backups, closes []chan error
 }
 
 // backup has reply answered by a save that begins now or later. A save that is
@@ -97,7 +99,8 @@ func (st *state) saveForWaiting() {
 	s := save{
 		clean:   len(st.waiting) == 0 && st.clean(),
 		release: len(st.closing) > 0,
-		replies: append(st.waiting, st.closing...),
+		backups: st.waiting,
+		closes:  st.closing,
 	}
 	st.waiting, st.closing = nil, nil
 	st.startSave(s)
@@ -113,34 +116,43 @@ func (st *state) startSave(s save) {
 	s.view, s.version = st.entries.View(), st.version
 	s.blank = st.beganEmpty && st.version == 0
 	file, tell := st.file, st.tell
-	go func() { tell(savedCmd{s, s.writeTo(file)}) }()
+	go func() { tell(savedCmd{s, s.writeTo(file), s.releaseIfAsked(file)}) }()
 }
 
 // writeTo writes s to file, on the goroutine of s. A clean save writes only if
-// another program has changed the file: the disk knows, and the owner must not ask
-// the disk. After a Close the file may belong to another process, so a clean save
-// leaves the file alone.
-func (s save) writeTo(file *durable.File) (err error) {
-	if !s.clean || file.Locked() && !file.Intact() {
-		err = writeBackup(file, s)
+// another program has changed the file. Only a look at the disk tells, and the owner
+// must not wait for the disk, so the look is made here. After a Close the file may
+// belong to another process, so a clean save leaves the file alone.
+func (s save) writeTo(file *durable.File) error {
+	if s.clean && (!file.Locked() || file.Intact()) {
+		return nil
 	}
-	if s.release {
-		if unlocked := file.Close(); err == nil && unlocked != nil {
-			err = fmt.Errorf("genie: close %s: %w", file.Path(), unlocked)
-		}
-	}
-	return err
+	return writeBackup(file, s)
 }
 
-// saved notes the outcome of s. After a failure savedVersion is unchanged, so the
-// next tick tries again.
-func (st *state) saved(s save, err error) {
+// releaseIfAsked lets go of file if s is the save of a Close.
+func (s save) releaseIfAsked(file *durable.File) error {
+	if !s.release {
+		return nil
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("genie: close %s: %w", file.Path(), err)
+	}
+	return nil
+}
+
+// saved notes the outcome of s: err of the backup, and unlocked of letting go of the
+// file. After a failed backup savedVersion is unchanged, so the next tick tries again.
+func (st *state) saved(s save, err, unlocked error) {
 	st.saving = false
 	if err == nil {
 		st.savedVersion, st.everSaved = s.version, true
 	}
-	for _, reply := range s.replies {
+	for _, reply := range s.backups {
 		reply <- err
+	}
+	for _, reply := range s.closes {
+		reply <- errors.Join(err, unlocked)
 	}
 	if s.schedule != nil {
 		s.schedule.saving = false
@@ -266,7 +278,7 @@ func (st *state) answerStopping() {
 }
 
 // readBackup loads file, which leaves the file empty. If the file cannot be loaded
-// whole, nothing is loaded and no file is touched.
+// whole, nothing is loaded and no contents are lost.
 func readBackup(file *durable.File) (*trie.Map, error) {
 	var found contents
 	return found.entriesAfter(file.Path(), file.Load(found.read))
@@ -330,8 +342,9 @@ func replace(file *durable.File, s save) error {
 
 // A turn is a stretch of time for which a backup keeps its processor. The next
 // turn is a quarter of the time that the backup was away, within bounds: callers
-// keep four fifths of a processor that they share with a backup, and neighbours
-// that compute keep a backup waiting for four fifths of the time at most.
+// keep about four fifths of a processor that they share with a backup. Neighbours
+// that compute keep a backup waiting for about four fifths of the time, and for more
+// if the backup was away for over 40 ms.
 const (
 	turnShare = 4
 
@@ -339,8 +352,9 @@ const (
 	// processor it costs the callers one pause of that length a backup.
 	firstTurn = 2 * time.Millisecond
 
-	// minTurn is for a processor that no other goroutine wants: so short that a caller
-	// that comes back loses little, so long that giving way costs little.
+	// minTurn is the turn on a processor that no other goroutine wants. A longer one
+	// would delay callers that come back; a shorter one would cost more calls of
+	// runtime.Gosched.
 	minTurn = 10 * time.Microsecond
 
 	// maxTurn is the time after which the Go scheduler would take the processor.
@@ -356,8 +370,8 @@ const (
 // loop that never waits would keep its processor for 10 ms at a time.
 //
 // This is the only place that yields. runtime.Gosched puts the backup behind every
-// goroutine that computes, so a turn is measured in time: after a fixed number of
-// entries, a backup beside two computing goroutines a processor took 20 ms an entry.
+// goroutine that computes, so a turn is measured in time. When a turn was one entry, a
+// backup beside two computing goroutines on one processor took 20 ms an entry.
 func givingWay(entries iter.Seq2[string, string]) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		work, turn, began := 0, firstTurn, time.Now()

@@ -57,8 +57,9 @@
 // every method is linearizable: it takes effect at one instant between its call
 // and its return. In the words of the Go memory model, a write "synchronizes
 // before" every read that observes it. The owner runs only while commands are
-// pending: an idle store has no goroutine, and is garbage when the program forgets
-// it, unless automatic backups run.
+// pending, so an idle store has no goroutine. A store that the program forgets is
+// garbage, and its lock ends with it. Automatic backups keep a store alive, and its
+// lock held, until StopAutoBackup or Close.
 //
 // # Tests
 //
@@ -165,8 +166,8 @@ type Store struct {
 // other CPUs read.
 type cacheLine [64]byte
 
-// An Option changes what [NewStore] makes. NewStore returns the error of an Option
-// that does not make sense.
+// An Option changes what [NewStore] makes. If an Option has an invalid argument, NewStore
+// returns that Option's error.
 type Option func(*settings) error
 
 type settings struct {
@@ -184,8 +185,8 @@ const defaultLockTimeout = time.Second
 // folder of the moment in which NewStore is called. A leading ~ is not expanded. If
 // path is a symbolic link, the backup file is the file that the link leads to, and
 // the link stays. NewStore refuses the names that Genie gives to the files beside a
-// backup file: those that end in ".lock", ".loaded" or ".prev", and those of
-// temporary files.
+// backup file, unless the store is read-only: those that end in ".lock", ".loaded" or
+// ".prev", and those of temporary files.
 func WithPath(path string) Option {
 	return func(s *settings) error {
 		if path == "" {
@@ -198,7 +199,7 @@ func WithPath(path string) Option {
 
 // WithLockTimeout sets how long [NewStore] waits for another process that owns the
 // backup file, in place of one second. With 0, NewStore fails at once. A service that
-// is restarted while its predecessor still closes wants as long as a Close may take.
+// is restarted needs at least the time that its predecessor's Close takes.
 // A Backup after a [Store.Close] waits for as long.
 func WithLockTimeout(d time.Duration) Option {
 	return func(s *settings) error {
@@ -236,7 +237,7 @@ func WithReadOnly() Option {
 // From then on this process owns the file, by a kernel lock on the file beside it
 // whose name ends in ".lock". The lock ends with a [Store.Close] of the last store on
 // the path, with the process, however it ends, and when the garbage collector takes
-// the last forgotten store. If another process owns the file, NewStore waits (see
+// the last forgotten store, which must have no automatic backups. If another process owns the file, NewStore waits (see
 // [WithLockTimeout]), and then fails with an error that is [ErrInUse]. A process that
 // is restarted therefore loads exactly what its predecessor's Close has written.
 // Where a system or a file system has no locks, ownership is known within the process
@@ -262,6 +263,9 @@ func NewStore(opts ...Option) (*Store, error) {
 func chosen(opts []Option) (settings, error) {
 	s := settings{lockTimeout: defaultLockTimeout}
 	for _, opt := range opts {
+		if opt == nil {
+			return s, fmt.Errorf("nil Option: %w", os.ErrInvalid)
+		}
 		if err := opt(&s); err != nil {
 			return s, err
 		}
@@ -432,9 +436,11 @@ func (v *View) All() iter.Seq2[string, string] {
 // before. Update returns fn's error.
 //
 // fn runs on the caller's goroutine, and every other caller of the store waits for
-// fn. So fn should be short and wait for nothing. fn must use tx: a call of the same
-// store from inside fn deadlocks, as a second Lock of a [sync.Mutex] does. In
-// programs built with the race detector, such a call panics. Three forms deadlock
+// fn. So fn should be short and wait for nothing. fn must use tx and not the
+// store. A call of the same store that waits for an answer, such as Get, Update or
+// Backup, deadlocks, as a second Lock of a [sync.Mutex] does. Set, Delete and
+// StartAutoBackup return at once and take effect after fn, even if fn fails. In
+// programs built with the race detector, every such call panics. Three forms deadlock
 // unnoticed everywhere: fn waits for another goroutine that calls the store; fn
 // advances an [iter.Pull2] of [Store.All]; two Updates of two stores each call the
 // other's store.
@@ -467,8 +473,9 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 // the file and wraps its cause: [errors.Is] finds [syscall.ENOSPC],
 // [io/fs.ErrPermission] and their like, and [ErrReadOnly].
 //
-// After a [Store.Close], Backup takes the lock of the file again, or fails with an
-// error that is [ErrInUse] if another process owns the file by then.
+// After a [Store.Close], Backup takes the lock of the file again and keeps it until
+// the next Close, or fails with an error that is [ErrInUse] if another process owns the
+// file by then. So does an automatic backup that was started after the Close.
 //
 // A store that began empty and was never written to replaces nothing: if the file has
 // contents, from another store of the process or from an editor, Backup returns nil
@@ -492,15 +499,15 @@ func (s *Store) Backup() error {
 // [Store.AutoBackupErrors], and the next backup tries again.
 //
 // If automatic backups run already, nothing changes. A store that is read-only starts
-// none, and AutoBackupErrors delivers an error that is [ErrReadOnly]. An interval below a millisecond
+// none: AutoBackupErrors delivers an error that is [ErrReadOnly]. An interval below a millisecond
 // counts as a millisecond. An interval that is not positive starts nothing, and
 // AutoBackupErrors delivers an error that is [ErrInterval].
 func (s *Store) StartAutoBackup(interval time.Duration) { s.tell(startCmd{interval}) }
 
 // StopAutoBackup stops automatic backups. If an automatic backup is being written,
 // StopAutoBackup waits for its end. When StopAutoBackup returns, no automatic backup
-// is running or to come, none of their goroutines is left, and the channel of
-// AutoBackupErrors is closed.
+// is running or to come, their goroutines have nothing left to do but return, and the
+// channel of AutoBackupErrors is closed.
 //
 // StopAutoBackup does not write a last backup; [Store.Close] does. It may be called any
 // number of times, whether or not backups were started, and backups may be started
@@ -514,11 +521,12 @@ func (s *Store) StopAutoBackup() {
 // AutoBackupErrors returns the channel on which automatic backups report errors.
 // StopAutoBackup closes the channel, so a range over it ends. From then on
 // AutoBackupErrors returns the closed channel, until the next StartAutoBackup makes a
-// new one. Before the first start, AutoBackupErrors returns the channel of that start.
+// new one. Before the first start and the first stop, AutoBackupErrors returns the
+// channel of that first start.
 //
 // The channel holds 10 errors. While it is full, additional errors are dropped: the
 // ten oldest stay, and backups never wait for a reader. An error is what
-// [Store.Backup] would have returned.
+// [Store.Backup] would have returned, or tells why StartAutoBackup started nothing.
 func (s *Store) AutoBackupErrors() <-chan error {
 	c := errorsCmd{make(chan (<-chan error), 1)}
 	s.tell(c)

@@ -471,7 +471,10 @@ func TestViewIsOneInstant(t *testing.T) {
 	require.PanicsWithValue(t, message, func() { kept.Get("a") })
 	require.PanicsWithValue(t, message, func() { kept.Len() })
 	require.PanicsWithValue(t, message, func() { _ = maps.Collect(kept.All()) })
-	require.PanicsWithValue(t, "mine", func() { _ = store.View(func(*genie.View) error { panic("mine") }) })
+	require.PanicsWithValue(t, "mine", func() {
+		_ = store.View(func(v *genie.View) error { kept = v; panic("mine") })
+	})
+	require.PanicsWithValue(t, message, func() { kept.Len() }, "the View ends with a panic, too")
 }
 
 func TestAllIsScopedByItsLoop(t *testing.T) {
@@ -675,7 +678,7 @@ func TestAllMethodsAtOnce(t *testing.T) {
 			})
 		}
 	}
-	wg.Wait()
+	genie.WaitSoon(t, &wg)
 	require.NoError(t, store.Close())
 }
 
@@ -780,6 +783,7 @@ func TestWriteTo(t *testing.T) {
 	var _ io.WriterTo = store
 	n, err = store.WriteTo(&limited{room: 100_000})
 	require.ErrorIs(t, err, errFull)
+	require.ErrorContains(t, err, "genie: write a backup: ")
 	require.Equal(t, int64(100_000), n)
 }
 
@@ -863,6 +867,9 @@ func TestMistakesAreNamed(t *testing.T) {
 	t.Setenv("USERPROFILE", "")
 	_, err = genie.NewStore()
 	require.ErrorContains(t, err, "choose a path with WithPath")
+
+	_, err = genie.NewStore(nil)
+	require.EqualError(t, err, "genie: new store: nil Option: invalid argument")
 
 	const message = "genie: a Store that NewStore has not made; use NewStore"
 	for name, call := range map[string]func(s *genie.Store){
