@@ -120,7 +120,7 @@ func (f *File) join() *claim {
 func (f *File) hold() error {
 	c := f.join()
 	f.deadline = time.Now().Add(f.wait)
-	return f.held(f.patiently(func() error { return c.lockFor(f) }))
+	return f.held(f.patiently(func() error { return c.lockFor(f, true) }))
 }
 
 // enter locks the path's mutex, and the path as hold does. The caller calls leave
@@ -131,7 +131,7 @@ func (f *File) enter() (leave func(), err error) {
 	f.deadline = time.Now().Add(f.wait)
 	err = f.patiently(func() error {
 		c.path.Lock()
-		err := c.lockFor(f)
+		err := c.lockFor(f, false)
 		if err != nil {
 			c.path.Unlock()
 		}
@@ -152,14 +152,14 @@ func (f *File) held(err error) error {
 }
 
 // lockFor locks the path for f, unless this process has locked it and the lock is
-// good.
-func (c *claim) lockFor(f *File) error {
+// good. f may sweep if it has no backup of its own under way.
+func (c *claim) lockFor(f *File, maySweep bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.dropStale(f); err != nil || c.lock != nil {
 		return err
 	}
-	return c.take(f)
+	return c.take(f, maySweep)
 }
 
 // dropStale lets go of a lock whose file has lost its name: another process can
@@ -179,13 +179,13 @@ func (c *claim) dropStale(f *File) error {
 // take locks the path for f, and sweeps if no process can be writing a backup:
 // not another one, since the lock is real, and not this one, since f is the only
 // File on the path and has just come. The caller holds c.mu.
-func (c *claim) take(f *File) error {
+func (c *claim) take(f *File, maySweep bool) error {
 	h, info, err := f.takeLock()
 	if h == nil {
 		return err
 	}
 	c.lock, c.locked = h, info
-	if err != nil || f.holds || claims.count(c, 0) > 1 {
+	if err != nil || !maySweep || f.holds || claims.count(c, 0) > 1 {
 		return nil
 	}
 	return f.sweep()

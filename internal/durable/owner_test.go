@@ -412,3 +412,20 @@ func TestAbortLeavesNothing(t *testing.T) {
 	pending.Abort()
 	requireFiles(t, disk, files{backup: "", handOver: "old"})
 }
+
+// A Close between Create and Commit lets go of the lock. The Commit takes the lock
+// again, and does not sweep its own temporary file.
+func TestCommitAfterClose(t *testing.T) {
+	disk := durabletest.NewDisk()
+	f, err := durable.Open(disk.Process(), backup, 0)
+	require.NoError(t, err)
+	require.NoError(t, f.Load(func(string, io.Reader) error { return nil }))
+	pending, err := f.Create()
+	require.NoError(t, err)
+	_, err = io.WriteString(pending, "new")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.NoError(t, pending.Commit())
+	requireFiles(t, disk, files{backup: "new"})
+	require.NoError(t, f.Close())
+}
