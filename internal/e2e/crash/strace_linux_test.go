@@ -305,31 +305,65 @@ func TestEverySystemCallFails(t *testing.T) {
 	if long() {
 		some, kinds = states, failures
 	}
-	runs, reported, unreported := 0, map[string]bool{}, map[string]bool{}
+	var all failed
+	all.reported, all.unreported = map[string]bool{}, map[string]bool{}
 	for _, s := range some {
 		for _, from := range phases {
 			t.Run(fmt.Sprint(s.name, " ", from), func(t *testing.T) {
 				for _, f := range kinds {
-					for when, injected := 1, true; injected; when++ {
-						r := trace(t, s, from, f[0], fmt.Sprintf("error=%s:when=%d", f[1], when))
-						injected = r.injected
-						runs++
-						require.True(t, r.survived() || r.reported() > 0, "%q", r)
-						switch r.reported() {
-						case 0:
-							require.Subset(t, tolerated, r.hits, "%q", r)
-							add(unreported, r.hits...)
-						case len(r.hits): // with fewer reports, the call is unknown
-							add(reported, r.hits...)
-						}
-					}
+					all.add(failEvery(t, s, from, f[0], f[1]))
 				}
 			})
 		}
 	}
-	t.Logf("%d runs, reported %d: %q", runs, len(reported), keys(reported))
-	t.Logf("tolerated %d: %q", len(unreported), keys(unreported))
-	require.Subset(t, keys(reported), []string{
+	t.Logf("%d runs, reported %d: %q", all.runs, len(all.reported), keys(all.reported))
+	t.Logf("tolerated %d: %q", len(all.unreported), keys(all.unreported))
+	require.Subset(t, keys(all.reported), []string{
 		"fsync .b.tmp-*", "fsync .", "fsync b", "renameat b b.loaded", "renameat .b.tmp-* b", "write .b.tmp-*",
 	})
+}
+
+// A failed is the calls that have failed: with an error of the store, and without.
+type failed struct {
+	runs                 int
+	reported, unreported map[string]bool
+}
+
+func (f *failed) add(more failed) {
+	f.runs += more.runs
+	add(f.reported, keys(more.reported)...)
+	add(f.unreported, keys(more.unreported)...)
+}
+
+// failEvery lets every call of this kind fail, each in a child of its own. It tries
+// again, as killAtEvery does, while a call of the run without errors is missing: if
+// several threads share the calls, no thread may reach the number of that call.
+func failEvery(t *testing.T, s state, from phase, kind, errno string) failed {
+	f := failed{reported: map[string]bool{}, unreported: map[string]bool{}}
+	all := trace(t, s, from, kind, "").calls
+	missing := func(call string) bool { return !f.reported[call] && !f.unreported[call] }
+	const passes = 10
+	for pass := 0; pass < passes && slices.ContainsFunc(all, missing); pass++ {
+		for when, injected := 1, true; injected; when++ {
+			r := trace(t, s, from, kind, fmt.Sprintf("error=%s:when=%d", errno, when))
+			injected = r.injected
+			f.runs++
+			f.judge(t, r)
+		}
+	}
+	return f
+}
+
+// judge requires that the store has reported the error of this run, or may keep
+// silent about it.
+func (f *failed) judge(t *testing.T, r traced) {
+	t.Helper()
+	require.True(t, r.survived() || r.reported() > 0, "%q", r)
+	switch r.reported() {
+	case 0:
+		require.Subset(t, tolerated, r.hits, "%q", r)
+		add(f.unreported, r.hits...)
+	case len(r.hits): // with fewer reports, the call is unknown
+		add(f.reported, r.hits...)
+	}
 }
