@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -48,6 +49,10 @@ var SourceFolder string
 // with a search for goroutines that a test has left behind. No option of goleak
 // ignores any.
 func TestMain(m *testing.M) {
+	if os.Getenv(OwnerVariable) != "" {
+		own(os.Args[1])
+		return
+	}
 	folder, err := os.MkdirTemp("", "genie-test-")
 	if err == nil {
 		SourceFolder, err = os.Getwd()
@@ -67,6 +72,30 @@ func TestMain(m *testing.M) {
 		os.RemoveAll(folder)
 		os.Exit(code)
 	}))
+}
+
+// OwnerVariable in the environment makes the test program a process that owns the
+// file of its first argument.
+const OwnerVariable = "GENIE_TEST_OWNER"
+
+// own owns the file at path, with one entry, until standard input ends.
+func own(path string) {
+	store, err := NewStore(WithPath(path))
+	if err == nil {
+		store.Set("city", "Oslo")
+		err = store.Backup()
+	}
+	if err == nil {
+		fmt.Println("owner")
+		_, err = io.Copy(io.Discard, os.Stdin)
+	}
+	if err == nil {
+		err = store.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // A gatedDisk is a disk in memory with a gate in front of every backup.

@@ -2,6 +2,7 @@ package genie_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -38,7 +40,8 @@ import (
 //	The file    loads, backups, their errors
 //	Mistakes    each gets a message that says how to do better
 //	Costs       goroutines, garbage, allocations
-//	The README  shows the Example to the letter
+//
+// docs/pages_test.go compares README with the Examples and with the package.
 
 // Examples. Each has a file of its own, in the working folder that TestMain makes.
 
@@ -87,6 +90,47 @@ func ExampleNewStore() {
 	}
 	fmt.Println(store.Get("city"))
 	// Output: Oslo true
+}
+
+// Another process owns the file.
+func ExampleNewStore_fileInUse() {
+	end := anotherProgram("shared.json")
+	defer end()
+
+	_, err := genie.NewStore(genie.WithPath("shared.json"), genie.WithLockTimeout(100*time.Millisecond))
+	if errors.Is(err, genie.ErrInUse) {
+		fmt.Println("another process owns the file")
+	}
+	// Output: another process owns the file
+}
+
+func ExampleWithReadOnly() {
+	end := anotherProgram("shared.json") // owns the file and goes on
+	defer end()
+
+	store, err := genie.NewStore(genie.WithPath("shared.json"), genie.WithReadOnly())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Get("city"))
+	fmt.Println(errors.Is(store.Backup(), genie.ErrReadOnly))
+	// Output:
+	// Oslo true
+	// true
+}
+
+func ExampleWithPath() {
+	folder, err := os.MkdirTemp("", "cities")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	store, err := genie.NewStore(genie.WithPath(filepath.Join(folder, "cities.json")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Len())
+	// Output: 0
 }
 
 func ExampleCorruptError() {
@@ -142,6 +186,17 @@ func ExampleStore_Delete() {
 	store.Delete("missing") // does nothing
 	fmt.Println(store.Len())
 	// Output: 0
+}
+
+func ExampleStore_Len() {
+	store, err := genie.NewStore(genie.WithPath("len.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("port", "80")
+	store.Set("port", "8080")
+	fmt.Println(store.Len())
+	// Output: 1
 }
 
 func ExampleStore_Snapshot() {
@@ -260,17 +315,55 @@ func ExampleStore_StartAutoBackup() {
 	// Output: {"state":"saved every minute, and by Close"}
 }
 
+func ExampleStore_StopAutoBackup() {
+	store, err := genie.NewStore(genie.WithPath("stop.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.StartAutoBackup(time.Minute)
+	store.Set("state", "of a batch job")
+	store.StopAutoBackup()                 // writes no last backup
+	if err := store.Backup(); err != nil { // but this does
+		log.Fatal(err)
+	}
+	contents, _ := os.ReadFile("stop.json")
+	fmt.Printf("%s", contents)
+	// Output: {"state":"of a batch job"}
+}
+
 func ExampleStore_AutoBackupErrors() {
 	store, err := genie.NewStore(genie.WithPath("errors.json"))
 	if err != nil {
 		log.Fatal(err)
 	}
+	var background sync.WaitGroup
+	background.Go(func() { // ends when the automatic backups stop
+		for err := range store.AutoBackupErrors() {
+			fmt.Println(err)
+		}
+	})
 	store.StartAutoBackup(-time.Minute) // a mistake
-	store.StopAutoBackup()              // closes the channel, so the loop ends
-	for err := range store.AutoBackupErrors() {
-		fmt.Println(err)
-	}
+	store.StopAutoBackup()
+	background.Wait()
 	// Output: genie: start automatic backups every -1m0s: interval must be positive
+}
+
+// A service closes its store when a signal asks the service to end.
+func ExampleStore_Close_onSignal() {
+	store, err := genie.NewStore(genie.WithPath("service.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.StartAutoBackup(time.Minute)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	serve(ctx, store) // returns when ctx is done
+
+	if err := store.Close(); err != nil {
+		log.Fatal(err) // the writes since the last backup are not on disk
+	}
+	// Output:
 }
 
 func ExampleStore_Close() {
@@ -288,6 +381,47 @@ func ExampleStore_Close() {
 }
 
 // Helpers.
+
+// serve is a service that another process ends.
+func serve(ctx context.Context, store *genie.Store) {
+	store.Set("state", "of the service")
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Signal(syscall.SIGTERM)
+	}
+	if err != nil {
+		log.Print(err) // Windows has no SIGTERM
+		return
+	}
+	<-ctx.Done()
+}
+
+// anotherProgram starts a process that owns the file at path, with one entry, until
+// end is called.
+func anotherProgram(path string) (end func()) {
+	program := exec.Command(os.Args[0], path)
+	program.Env = append(os.Environ(), genie.OwnerVariable+"=1")
+	program.Stderr = os.Stderr
+	in, err := program.StdinPipe()
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := program.StdoutPipe()
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := program.Start(); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(out, new(string)); err != nil { // until it owns the file
+		log.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(in.Close(), program.Wait()); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
 
 // newStore returns an empty store on a file of its own.
 func newStore(t testing.TB) *genie.Store {
@@ -1040,23 +1174,4 @@ func TestWritingABackupAllocatesLittle(t *testing.T) {
 	require.NoError(t, err)
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n)/50, "of %d bytes", n)
-}
-
-// The README.
-
-// The snippet in the README is the Example above, to the letter.
-func TestReadmeShowsTheExample(t *testing.T) {
-	source, err := os.ReadFile(filepath.Join(genie.SourceFolder, "store_test.go"))
-	require.NoError(t, err)
-	_, body, found := strings.Cut(string(source), "func Example() {\n")
-	require.True(t, found)
-	body, _, found = strings.Cut(body, "\t// Output:")
-	require.True(t, found)
-	var lines []string
-	for line := range strings.Lines(body) {
-		lines = append(lines, strings.TrimPrefix(line, "\t"))
-	}
-	readme, err := os.ReadFile(filepath.Join(genie.SourceFolder, "README.md"))
-	require.NoError(t, err)
-	require.Contains(t, string(readme), "```go\n"+strings.Join(lines, "")+"```\n")
 }

@@ -3,242 +3,214 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/windevkay/forge/genie"
 )
 
-var (
-	environment = os.Environ() // as it was before TestMain
-	scratch     string         // a folder of all tests, open to anybody
-)
-
-// TestMain gives the tests a home of their own, and looks for goroutines that
-// were left behind.
+// The test program is the worker, too: os.Executable names it.
 func TestMain(m *testing.M) {
-	var err error
-	scratch, err = os.MkdirTemp("", "quickstart-")
-	if err == nil {
-		err = os.Chmod(scratch, 0o755)
+	if isWorker() {
+		main()
+		return
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	for name, value := range homeAt(filepath.Join(scratch, "home")) {
-		os.Setenv(name, value)
-	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(scratch)
-		os.Exit(code)
-	}))
+	goleak.VerifyTestMain(m)
 }
 
-// homeAt returns the variables that say where a user's home and cache are, on
-// all systems.
-func homeAt(home string) map[string]string {
-	return map[string]string{
-		"HOME": home, "USERPROFILE": home, "XDG_CACHE_HOME": "", "LocalAppData": home,
-	}
-}
-
-// A tree is a folder that changes between runs.
-type tree struct {
-	t      *testing.T
-	folder string
-}
-
-func newTree(t *testing.T, contents map[string]string) tree {
+// sources makes a folder with files of words, and one that is not text.
+func sources(t *testing.T) (folder string) {
 	t.Helper()
-	folder, err := filepath.EvalSymlinks(t.TempDir()) // macOS has links there
-	require.NoError(t, err)
-	tr := tree{t, folder}
-	for name, text := range contents {
-		tr.write(name, text)
+	folder = t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "sub"), 0o700))
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 100 {
+		var text strings.Builder
+		for range 50 {
+			fmt.Fprintf(&text, "word%d, ", random.IntN(300))
+		}
+		name := filepath.Join(folder, "sub", fmt.Sprintf("line\n%d", i))
+		require.NoError(t, os.WriteFile(name, []byte(text.String()), 0o600))
 	}
-	return tr
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "picture"), []byte("word1 \xff"), 0o600))
+	return folder
 }
 
-func (tr tree) path(name string) string {
-	return filepath.Join(tr.folder, filepath.FromSlash(name))
+// scratch makes temporary folders begin in a folder that must be empty at the end.
+func scratch(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	})
 }
 
-func (tr tree) write(name, text string) {
-	tr.t.Helper()
-	require.NoError(tr.t, os.MkdirAll(filepath.Dir(tr.path(name)), 0o755))
-	require.NoError(tr.t, os.WriteFile(tr.path(name), []byte(text), 0o644))
+func TestTour(t *testing.T) {
+	scratch(t)
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{sources(t)}, &out))
+	require.Contains(t, out.String(), "Counting the words of 101 files")
+	require.Regexp(t, `in use by process \d+`, out.String())
+	require.Contains(t, out.String(), "genie: yes, 300 different words in 101 files.")
 }
 
-func (tr tree) remove(name string) {
-	tr.t.Helper()
-	require.NoError(tr.t, os.RemoveAll(tr.path(name)))
+// README shows the output of a real run: every line of it is one that the program
+// still prints, but for numbers and names.
+func TestReadmeShowsTheTour(t *testing.T) {
+	scratch(t)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(string(readme), "\n    $ go run ./examples/quickstart\n")
+	require.True(t, found)
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{sources(t)}, &out))
+	require.Equal(t, shape(out.String()), shape(indented(shown)))
 }
 
-// outcome is what a run leaves for its user.
-type outcome struct {
-	code           int
-	stdout, stderr string
-}
-
-// runHere is the program without a process of its own.
-func runHere(ctx context.Context, args ...string) outcome {
-	var stdout, stderr bytes.Buffer
-	code := run(ctx, args, &stdout, &stderr)
-	return outcome{code, stdout.String(), stderr.String()}
-}
-
-// listed returns the names under a title of the report.
-func (o outcome) listed(title string) []string {
-	var names []string
-	_, after, _ := strings.Cut(o.stdout, "\n"+title+":\n")
-	for line := range strings.Lines(after) {
-		name, ok := strings.CutPrefix(line, "    ")
-		if !ok {
+// indented returns the block of indented lines at the start of text, as it was.
+func indented(text string) string {
+	var block strings.Builder
+	for line := range strings.Lines(text) {
+		inside, ok := strings.CutPrefix(line, "    ")
+		if !ok && strings.TrimSpace(line) != "" {
 			break
 		}
-		names = append(names, strings.TrimSuffix(name, "\n"))
+		if !ok {
+			inside = "\n"
+		}
+		block.WriteString(inside)
 	}
-	return names
+	return block.String()
 }
 
-func requireNews(t *testing.T, o outcome, added, changed, gone []string) {
-	t.Helper()
-	require.Zero(t, o.code, o.stderr)
-	require.Equal(t, added, o.listed("new"), o.stdout)
-	require.Equal(t, changed, o.listed("changed"), o.stdout)
-	require.Equal(t, gone, o.listed("gone"), o.stdout)
+var (
+	progress = regexp.MustCompile(`(?m)^  \d+ of \d+\n`)
+	path     = regexp.MustCompile(`/\S+[^\s:,]`)
+	number   = regexp.MustCompile(`[\d.]+`)
+	duration = regexp.MustCompile(` *#(m|µ)?s\b`)
+)
+
+// shape takes out of an output what differs from run to run.
+func shape(output string) string {
+	output = path.ReplaceAllString(progress.ReplaceAllString(output, ""), "PATH")
+	return strings.TrimSpace(duration.ReplaceAllString(number.ReplaceAllString(output, "#"), " TIME"))
 }
 
-func TestRunsCompareWithTheLastOne(t *testing.T) {
-	tr := newTree(t, map[string]string{"a.txt": "1", "sub/b.txt": "1", "sub/c.txt": "1"})
-
-	o := runHere(t.Context(), tr.folder)
-	requireNews(t, o, []string{"a.txt", "sub/b.txt", "sub/c.txt"}, nil, nil)
-	require.Contains(t, o.stdout, "first look: 3 new\n")
-
-	o = runHere(t.Context(), tr.folder)
-	requireNews(t, o, nil, nil, nil)
-	require.Regexp(t, `since 20\d\d-.*: nothing new, changed or gone\n`, o.stdout)
-
-	tr.write("a.txt", "2")
-	tr.remove("sub/b.txt")
-	tr.write("d.txt", "")
-	o = runHere(t.Context(), tr.folder)
-	requireNews(t, o, []string{"d.txt"}, []string{"a.txt"}, []string{"sub/b.txt"})
-	require.Contains(t, o.stdout, ": 1 new, 1 changed, 1 gone\n")
-	require.Empty(t, o.stderr)
+// A canceller cancels when the tour prints this text.
+type canceller struct {
+	at     string
+	cancel func()
 }
 
-func TestFoldersHaveStatesOfTheirOwn(t *testing.T) {
-	one, other := newTree(t, map[string]string{"a": ""}), newTree(t, map[string]string{"b": ""})
-	requireNews(t, runHere(t.Context(), one.folder), []string{"a"}, nil, nil)
-	requireNews(t, runHere(t.Context(), other.folder), []string{"b"}, nil, nil)
-	requireNews(t, runHere(t.Context(), one.folder), nil, nil, nil)
-}
-
-func TestTheCurrentFolderIsTheDefault(t *testing.T) {
-	tr := newTree(t, map[string]string{"a": ""})
-	t.Chdir(tr.folder)
-	requireNews(t, runHere(t.Context()), []string{"a"}, nil, nil)
-	requireNews(t, runHere(t.Context(), tr.folder), nil, nil, nil)
-}
-
-func TestBackupInsideTheFolderIsNoNews(t *testing.T) {
-	tr := newTree(t, map[string]string{"a": "1", "sub/state.json": "another file"})
-	t.Chdir(tr.folder)
-	o := runHere(t.Context(), "-backup", "state.json")
-	requireNews(t, o, []string{"a", "sub/state.json"}, nil, nil)
-	require.FileExists(t, tr.path("state.json"))
-	requireNews(t, runHere(t.Context(), "-backup", tr.path("state.json")), nil, nil, nil)
-
-	// What a run that was killed leaves beside the backup.
-	tr.write("state.json.loaded", "{}")
-	tr.write("state.json.prev", "{}")
-	tr.write(".state.json.tmp-1", "{}")
-	requireNews(t, runHere(t.Context(), "-backup", "state.json"), nil, nil, nil)
-}
-
-func TestInterruptedRunMissesNothing(t *testing.T) {
-	tr := newTree(t, map[string]string{"a": "1", "b": "1"})
-	runHere(t.Context(), tr.folder)
-	tr.remove("a")
-	tr.write("b", "2")
-
-	interrupted, cancel := context.WithCancel(t.Context())
-	cancel()
-	o := runHere(interrupted, tr.folder)
-	require.Zero(t, o.code, o.stderr)
-	require.Contains(t, o.stdout, "interrupted: ")
-	require.Empty(t, o.listed("gone"), "a was not looked for")
-
-	o = runHere(t.Context(), tr.folder)
-	require.Equal(t, []string{"a"}, o.listed("gone"))
-}
-
-func TestReportThatCannotBeWrittenIsRepeated(t *testing.T) {
-	tr := newTree(t, map[string]string{"a": "1"})
-	var stderr bytes.Buffer
-	require.Equal(t, 1, run(t.Context(), []string{tr.folder}, failing{}, &stderr))
-	require.Contains(t, stderr.String(), "quickstart: "+errFull.Error())
-	requireNews(t, runHere(t.Context(), tr.folder), []string{"a"}, nil, nil)
-}
-
-var errFull = errors.New("disk full")
-
-type failing struct{}
-
-func (failing) Write([]byte) (int, error) { return 0, errFull }
-
-func TestErrors(t *testing.T) {
-	tr := newTree(t, map[string]string{"file": "", "corrupt.json": `{"a": 1}`})
-	tests := map[string]struct {
-		args []string
-		says string
-	}{
-		"two folders":        {[]string{"a", "b"}, "one folder at a time"},
-		"unknown flag":       {[]string{"-x"}, "not defined: -x"},
-		"no such folder":     {[]string{tr.path("none")}, tr.path("none")},
-		"not a folder":       {[]string{tr.path("file")}, tr.path("file")},
-		"backup in no place": {[]string{"-backup", tr.path("none/b.json"), tr.folder}, tr.path("none")},
-		"corrupt backup":     {[]string{"-backup", tr.path("corrupt.json"), tr.folder}, "line 1, byte 6"},
+func (c canceller) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), c.at) {
+		c.cancel()
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			o := runHere(t.Context(), tt.args...)
-			require.Equal(t, 1, o.code)
-			require.Empty(t, o.stdout)
-			require.Contains(t, o.stderr, "quickstart: ")
-			require.Contains(t, o.stderr, tt.says)
+	return len(p), nil
+}
+
+func TestInterruptedTourLeavesNothing(t *testing.T) {
+	for _, at := range []string{"Counting", "Killed", "Started a second", "All files", "slowest", "beyond"} {
+		t.Run(at, func(t *testing.T) {
+			scratch(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			require.ErrorIs(t, run(ctx, []string{sources(t)}, canceller{at, cancel}), context.Canceled)
 		})
 	}
 }
 
-func TestHelp(t *testing.T) {
-	o := runHere(t.Context(), "-h")
-	require.Zero(t, o.code)
-	require.Empty(t, o.stderr)
-	for _, word := range []string{"[folder]", "-backup", "-v", "exit code"} {
-		require.Contains(t, o.stdout, word)
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		err  string
+	}{
+		{"two folders", []string{"a", "b"}, "2 folders given"},
+		{"no such folder", []string{filepath.Join(t.TempDir(), "none")}, "none"},
+		{"empty folder", []string{t.TempDir()}, "has no files"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			scratch(t)
+			require.ErrorContains(t, run(t.Context(), c.args, &bytes.Buffer{}), c.err)
+		})
+	}
+	folder, err := parse(t.Context(), nil)
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(folder, "fmt", "print.go"))
+	_, err = parse(t.Context(), []string{"-h"})
+	require.ErrorIs(t, err, flag.ErrHelp)
+}
+
+// The tour must fail if the store has other counts than the plain map.
+func TestCompareTellsDifferences(t *testing.T) {
+	folder := sources(t)
+	files, err := list(folder)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name   string
+		change func(store *genie.Store)
+		err    string
+	}{
+		{"nothing", func(*genie.Store) {}, ""},
+		{"a word is counted twice", func(s *genie.Store) { s.Set(word+"word7", "9999") }, `"word7" is counted 9999 times`},
+		{"a word is lost", func(s *genie.Store) { s.Delete(word + "word7") }, "299 words, not 300"},
+		{"a word is made up", func(s *genie.Store) { s.Set(word+"other", "1") }, `"other" is counted 1 times, not 0`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tour := &tour{out: &bytes.Buffer{}, folder: folder, files: files, path: filepath.Join(t.TempDir(), "words.json")}
+			store, err := genie.NewStore(genie.WithPath(tour.path))
+			require.NoError(t, err)
+			require.NoError(t, countAll(store, folder, files, io.Discard))
+			c.change(store)
+			require.NoError(t, store.Close())
+			if err := tour.compare(t.Context()); c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+		})
 	}
 }
 
-func TestDescriptionOfTheBackup(t *testing.T) {
-	tr := newTree(t, map[string]string{"a": "1", "b": "1", "c": "1"})
-	backup := filepath.Join(t.TempDir(), "state.json")
-	o := runHere(t.Context(), "-backup", backup, tr.folder)
-	info, err := os.Stat(backup)
+// A worker goes on from a backup that has some files.
+func TestWorkerCountsOnlyWhatIsMissing(t *testing.T) {
+	folder, path := sources(t), filepath.Join(t.TempDir(), "words.json")
+	store, err := genie.NewStore(genie.WithPath(path))
 	require.NoError(t, err)
-	require.Contains(t, o.stdout, fmt.Sprintf(`
-backup: %s
-    entries: 4, %d B
-    file:a = 6b86b273ff34fce19d6b…
-    file:b = 6b86b273ff34fce19d6b…
-    file:c = 6b86b273ff34fce19d6b…
-`, backup, info.Size()))
+	require.NoError(t, countAll(store, folder, []string{"picture"}, io.Discard))
+	require.NoError(t, store.Close())
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	require.NoError(t, err)
+	defer out.Close()
+	require.NoError(t, work(path, folder, strings.NewReader(""), out))
+	counted, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	require.Equal(t, 100, strings.Count(string(counted), "\n"))
+	require.NotContains(t, string(counted), "picture")
+}
+
+// A write that the disk refuses shows as the program's error.
+func TestPlantedFailures(t *testing.T) {
+	tour := &tour{out: &bytes.Buffer{}, path: filepath.Join(t.TempDir(), "words.json")}
+	require.NoError(t, os.WriteFile(tour.path, []byte(`{"word:a":"1"}`), 0o600))
+	require.ErrorContains(t, tour.unchanged([]byte(`{}`)), "has changed the file")
+	store, err := genie.NewStore(genie.WithPath(filepath.Join(t.TempDir(), "other.json")))
+	require.NoError(t, err)
+	store.Set("word:b", "1")
+	require.ErrorContains(t, tour.holdsAll(store), "lacks an entry")
+	require.NoError(t, store.Close())
 }
