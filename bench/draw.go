@@ -10,7 +10,7 @@ import (
 	"github.com/windevkay/forge/genie/bench/report"
 )
 
-// draw draws every chart in every theme, even if a chart has no figures, as after
+// draw writes the overview and draws every chart in every theme, even if a chart has no figures, as after
 // a run of some tasks.
 func draw(s settings) error {
 	results, err := report.Read(s.file("json"))
@@ -18,6 +18,9 @@ func draw(s settings) error {
 		return err
 	}
 	var problems []error
+	if s.name() == completeName && len(results.Sizes) > 0 {
+		problems = append(problems, results.WriteOverview(filepath.Join(s.out, "overview.md")))
+	}
 	for _, c := range chart.Charts(results) {
 		for _, theme := range chart.Themes {
 			problems = append(problems, drawOne(s, results, c, theme))

@@ -90,6 +90,22 @@ func TestResultsInTheRepository(t *testing.T) {
 	}
 }
 
+// TestReadmeShowsTheResults compares the table of README with the results that are
+// kept, so that neither changes alone.
+func TestReadmeShowsTheResults(t *testing.T) {
+	results, err := report.Read("results/results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), results.Overview()) {
+		t.Error("README shows another table than results/overview.md; copy that file")
+	}
+}
+
 // TestTrialsInterleave wants every system once in each stage of each repeat, and
 // no two stages mixed.
 func TestTrialsInterleave(t *testing.T) {

@@ -3,7 +3,9 @@ package chart
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -80,7 +82,7 @@ func (c Chart) SVG(r *report.Results, theme Theme) ([]byte, error) {
 	for i, series := range c.Series {
 		p.Legend.Add(series.Label, swatch{theme.peers[i]})
 	}
-	return c.render(p, theme, len(groups))
+	return c.render(p, theme, groups, bars.unit)
 }
 
 // groups leaves out the systems without a figure.
@@ -121,7 +123,7 @@ func sans(size float64) font.Font {
 
 // render draws title and caption itself: the plotting library centres a title,
 // and leaves room for an axis label as if the axis were linear.
-func (c Chart) render(p *plot.Plot, theme Theme, groups int) ([]byte, error) {
+func (c Chart) render(p *plot.Plot, theme Theme, groups []group, unit measure.Unit) ([]byte, error) {
 	const ( // in points; 600 of them are 800 pixels
 		width    = 600
 		perGroup = 27
@@ -129,8 +131,8 @@ func (c Chart) render(p *plot.Plot, theme Theme, groups int) ([]byte, error) {
 		foot     = 24
 		margin   = 12
 	)
-	svgCanvas := vgsvg.New(width, vg.Length(head+groups*perGroup+foot))
-	canvas := draw.New(svgCanvas)
+	svg := vgsvg.New(width, vg.Length(head+len(groups)*perGroup+foot))
+	canvas := draw.New(outlines{svg})
 	canvas.SetColor(theme.background)
 	canvas.Fill(canvas.Rectangle.Path())
 	line := func(size float64, down vg.Length, words string) {
@@ -140,17 +142,35 @@ func (c Chart) render(p *plot.Plot, theme Theme, groups int) ([]byte, error) {
 	line(14, 22, c.Title)
 	line(9, 38, c.Caption)
 	p.Draw(draw.Crop(canvas, margin, -margin, margin/2, -head))
-	return encode(svgCanvas)
+	return encode(svg, c.Title, c.description(groups, unit))
 }
 
-func encode(canvas *vgsvg.Canvas) ([]byte, error) {
-	var svg bytes.Buffer
+// description is the chart in words.
+func (c Chart) description(groups []group, unit measure.Unit) string {
+	text := c.Caption
+	for _, g := range groups {
+		text += "; " + g.name
+		for i, bar := range g.bars {
+			text += ", " + c.Series[i].Label + " " + report.Figure(bar.Median, unit)
+		}
+	}
+	return text
+}
+
+// encode returns the picture, with its title and description for readers of screens.
+func encode(canvas *vgsvg.Canvas, title, description string) ([]byte, error) {
+	var svg, words bytes.Buffer
 	if _, err := canvas.WriteTo(&svg); err != nil {
 		return nil, err
 	}
-	// A reader without the fonts of the plotting library sees those of the same
-	// widths.
-	return bytes.ReplaceAll(svg.Bytes(),
-		[]byte("font-family:Liberation Sans;"),
-		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
+	for _, e := range [][2]string{{"title", title}, {"desc", description}} {
+		words.WriteString("<" + e[0] + ">")
+		if err := xml.EscapeText(&words, []byte(e[1])); err != nil {
+			return nil, err
+		}
+		words.WriteString("</" + e[0] + ">\n")
+	}
+	root := bytes.Index(svg.Bytes(), []byte("<svg"))
+	begin := root + bytes.IndexByte(svg.Bytes()[root:], '>') + 1
+	return slices.Concat(svg.Bytes()[:begin], []byte("\n"), words.Bytes(), svg.Bytes()[begin:]), nil
 }

@@ -38,6 +38,12 @@ func TestChartsAreWellFormed(t *testing.T) {
 			if !strings.Contains(text, "R &amp; D") || strings.Contains(text, "absent") {
 				t.Errorf("%s, %s does not show the systems with figures, and no other", c.Name, theme.Name)
 			}
+			if strings.Contains(text, "<text") {
+				t.Errorf("%s, %s has words that need a font of the reader", c.Name, theme.Name)
+			}
+			if !strings.Contains(text, `d="M`) || strings.Contains(text, `d="Z`) || strings.Contains(text, `d=""`) {
+				t.Errorf("%s, %s has a shape that a browser does not draw", c.Name, theme.Name)
+			}
 		}
 	}
 }

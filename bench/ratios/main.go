@@ -1,5 +1,5 @@
 // Ratios measures Genie's speed and memory as ratios of two sides, measured in
-// turns in one run, and prints tables. Machines are shared and clocks drift; a
+// turns in one run, and prints tables as Markdown. Machines are shared and clocks drift; a
 // ratio of medians withstands both.
 //
 //	go run ./ratios                  # everything, half an hour
@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/windevkay/forge/genie/bench/report"
 )
 
 // A group is a table of ratios.
@@ -63,14 +65,17 @@ func run(m *measurement, only string, guard bool) error {
 	if guard {
 		return m.guard()
 	}
-	m.printf("%s\n%s, %d processors, GOMAXPROCS %d unless a name says otherwise\nmedians of %d rounds in turns; a rate takes %v, beside computing goroutines %v\n",
-		strings.Join(append([]string{"go run ./ratios"}, os.Args[1:]...), " "),
-		runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0), m.rounds, m.idleWindow(), m.window)
+	m.printf("# Ratios\n\n"+
+		"Written on %s by `%s` in bench.\n"+
+		"%s; %s, %d processors, GOMAXPROCS %d unless a name says otherwise.\n"+
+		"Medians of %d rounds in turns; a rate takes %v, beside computing goroutines %v.\n",
+		time.Now().Format(time.DateOnly), strings.Join(append([]string{"go run ./ratios"}, os.Args[1:]...), " "),
+		report.DescribeMachine(os.TempDir()).CPU, runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0), m.rounds, m.idleWindow(), m.window)
 	for _, g := range groups() {
 		if !strings.Contains(g.name, only) {
 			continue
 		}
-		m.printf("\n%s\n\n", g.name)
+		m.printf("\n## %s\n\n", g.name)
 		if err := g.measure(m); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
