@@ -3,7 +3,6 @@
 package docs_test
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -380,5 +379,5 @@ func TestTheChecksSeeMistakes(t *testing.T) {
 	require.Contains(t, anchors("## What you can rely on\n"), "what-you-can-rely-on")
 	require.Contains(t, exported(t), "store.Get")
 	require.NotContains(t, exported(t), "store.view")
-	require.False(t, testsOf(t)["Test"+fmt.Sprint("NoSuch")])
+	require.False(t, testsOf(t)["Test"+"NoSuch"])
 }
