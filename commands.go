@@ -226,6 +226,23 @@ type backupCmd struct{ reply chan error }
 
 func (c backupCmd) apply(st *state) { st.backup(c.reply) }
 
+// syncCmd asks for a step, or a save, that holds all writes before the command.
+type syncCmd struct{ reply chan error }
+
+func (c syncCmd) apply(st *state) { st.sync(c.reply) }
+
+// joinCmd comes from the goroutine that writes a step, or catches up at the end of a
+// save: it asks for the entries as they are now and for the callers who wait to have
+// them on disk.
+type joinCmd struct{ reply chan batch }
+
+func (c joinCmd) apply(st *state) { c.reply <- st.join() }
+
+// steppedCmd comes from the goroutine that wrote a step.
+type steppedCmd struct{ outcome stepped }
+
+func (c steppedCmd) apply(st *state) { st.stepped(c.outcome) }
+
 // closeCmd asks for a last save, and then to let go of the file.
 type closeCmd struct{ reply chan error }
 

@@ -176,6 +176,7 @@ type settings struct {
 	path        string
 	lockTimeout time.Duration
 	readOnly    bool
+	journal     bool
 }
 
 // defaultLockTimeout is long enough for a program that is being restarted to write
@@ -226,6 +227,25 @@ func WithLockTimeout(d time.Duration) Option {
 func WithReadOnly() Option {
 	return func(s *settings) error {
 		s.readOnly = true
+		return nil
+	}
+}
+
+// WithJournal makes automatic backups and [Store.Sync] cost what was changed, and not
+// the whole map: they append what was set and deleted to the backup file, as one line of
+// JSON, a step. [Store.Backup], [Store.Close], the first save after a load, and a save
+// that finds the steps larger than the rest of the file (and than 1 MiB) write the
+// whole file anew.
+//
+// While the program runs, the file is one JSON object with steps behind it; after Close
+// it is one plain object, as without the option. NewStore reads both, with or without
+// the option. Versions of this package without WithJournal refuse a file with steps
+// and do not touch it. docs/format.md describes the steps.
+//
+// Redis keeps its append-only file in this way, behind a snapshot.
+func WithJournal() Option {
+	return func(s *settings) error {
+		s.journal = true
 		return nil
 	}
 }
@@ -302,6 +322,9 @@ func newStore(disk durable.FS, chosen settings) (*Store, error) {
 		return nil, err
 	}
 	s := makeStore(entries, file)
+	if chosen.journal {
+		s.state.journal.tail = new(tail)
+	}
 	// A forgotten store must not keep other processes from the file.
 	runtime.AddCleanup(s, func(file *durable.File) { file.Close() }, file)
 	return s, nil
@@ -617,6 +640,24 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 // arrive during a backup share the next.
 func (s *Store) Backup() error {
 	c := backupCmd{make(chan error, 1)}
+	s.tell(c)
+	return <-c.reply
+}
+
+// Sync returns when every write that came before the call is durable: it survives a
+// crash of the program and a power cut. In a store [WithJournal], Sync appends what was
+// changed to the file, with one fsync; callers that arrive together share one. In a store
+// without, Sync is a [Store.Backup].
+//
+// If Sync returns an error, the writes before it may or may not survive, and the next
+// Sync or backup writes the whole file. [errors.Is] finds [syscall.ENOSPC] and their
+// like, [ErrReadOnly], and [ErrInUse] after a Close.
+//
+// The first Sync after a load writes the whole file, in time proportional to the map.
+// Each further one takes the time of one write and one fsync of the changed entries, also
+// while a whole backup is being written.
+func (s *Store) Sync() error {
+	c := syncCmd{make(chan error, 1)}
 	s.tell(c)
 	return <-c.reply
 }

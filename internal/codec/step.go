@@ -49,6 +49,9 @@ func (s *Step) Delete(key string) {
 // IsEmpty reports whether the step changes nothing.
 func (s *Step) IsEmpty() bool { return len(s.set) == 0 && len(s.delete) == 0 }
 
+// Size returns about how many bytes the line has.
+func (s *Step) Size() int { return len(s.set) + len(s.delete) }
+
 // Line returns the step as a line that goes on at chain, and the place behind it.
 func (s *Step) Line(chain Chain) ([]byte, Chain) {
 	chain.steps++

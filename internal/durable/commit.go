@@ -48,15 +48,17 @@ func (p *Pending) CommitBlank() error { return p.commit(ending{blank: true}) }
 // CommitLive is Commit for a file that Append may add lines to. It calls catchUp
 // under the path's mutex, when nothing can be acknowledged any more but by this backup.
 // catchUp returns the lines for what has been written since the backup began, with their
-// line feeds, or nothing.
-func (p *Pending) CommitLive(catchUp func() ([]byte, error)) error {
-	return p.commit(ending{catchUp: catchUp})
+// line feeds, or nothing. CommitLive calls installed, still under the mutex, once the
+// new file is the one that Append adds to.
+func (p *Pending) CommitLive(catchUp func() ([]byte, error), installed func()) error {
+	return p.commit(ending{catchUp: catchUp, installed: installed})
 }
 
 // An ending is the kind of a commit.
 type ending struct {
-	blank   bool
-	catchUp func() ([]byte, error) // nil if the file is not to be live
+	blank     bool
+	catchUp   func() ([]byte, error) // nil if the file is not to be live
+	installed func()
 }
 
 func (p *Pending) commit(kind ending) (err error) {
@@ -141,6 +143,7 @@ func (p *Pending) commit(kind ending) (err error) {
 	f.dropHandOver()
 	if kind.catchUp != nil {
 		f.live = p.temp
+		kind.installed()
 	}
 	return nil
 }
