@@ -77,10 +77,28 @@ func (s *Store) loop() {
 type state struct {
 	entries *trie.Map
 	version uint64 // how many writes stand
-	backups        // when the entries are saved, and where: persist.go
+
+	// next is closed by the next write, for all watchers that wait. It is nil while no
+	// watcher waits, so writes without a watcher pay for one comparison.
+	next    chan struct{}
+	backups // when the entries are saved, and where: persist.go
 }
 
 // wrote is the one door for writes: it is told of every write that stands, by a
 // Set or a Delete at once, by an Update when its function has returned nil. Code
 // that must know of writes belongs here and nowhere else.
-func (st *state) wrote(writes int) { st.version += uint64(writes) }
+func (st *state) wrote(writes int) {
+	st.version += uint64(writes)
+	if st.next != nil && writes > 0 {
+		close(st.next)
+		st.next = nil
+	}
+}
+
+// nextWrite returns a channel that the next write closes.
+func (st *state) nextWrite() <-chan struct{} {
+	if st.next == nil {
+		st.next = make(chan struct{})
+	}
+	return st.next
+}

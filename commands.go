@@ -99,6 +99,29 @@ func (c *viewCmd) apply(st *state) {
 	c.reply <- struct{}{}
 }
 
+// watchCmd asks for the entries if they are newer than version seen, and else for
+// the signal of the next write. So the owner keeps no list of watchers: it has one
+// channel for all of them, and a watcher that gives up has nothing to take back.
+type watchCmd struct {
+	seen  uint64
+	reply chan sight
+}
+
+// A sight is the entries as of version, or the channel that the next write closes.
+type sight struct {
+	view    trie.View
+	version uint64
+	next    <-chan struct{} // nil if view is newer
+}
+
+func (c watchCmd) apply(st *state) {
+	if st.version == c.seen {
+		c.reply <- sight{next: st.nextWrite()}
+		return
+	}
+	c.reply <- sight{view: st.entries.View(), version: st.version}
+}
+
 // updateCmd lends the state to its caller. The owner waits until the caller gives
 // the state back, so the caller's function is one command: no other command is
 // applied meanwhile.
@@ -202,6 +225,23 @@ func (tx *Tx) end(committed bool) {
 type backupCmd struct{ reply chan error }
 
 func (c backupCmd) apply(st *state) { st.backup(c.reply) }
+
+// syncCmd asks for a step, or a save, that holds all writes before the command.
+type syncCmd struct{ reply chan error }
+
+func (c syncCmd) apply(st *state) { st.sync(c.reply) }
+
+// joinCmd comes from the goroutine that writes a step, or catches up at the end of a
+// save: it asks for the entries as they are now and for the callers who wait to have
+// them on disk.
+type joinCmd struct{ reply chan batch }
+
+func (c joinCmd) apply(st *state) { c.reply <- st.join() }
+
+// steppedCmd comes from the goroutine that wrote a step.
+type steppedCmd struct{ outcome stepped }
+
+func (c steppedCmd) apply(st *state) { st.stepped(c.outcome) }
 
 // closeCmd asks for a last save, and then to let go of the file.
 type closeCmd struct{ reply chan error }

@@ -10,9 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +39,7 @@ import (
 //	Schedule       ticks, stops, the channel of errors
 //	Ownership      two processes and one file; a store that only reads
 //	Faults         every disk operation fails in turn
+//	Journal        steps, and power cuts at every operation around them
 //	Giving way     a backup shares its processor
 //	Protocol       the mailbox and the owner; the shape of the source
 
@@ -1009,6 +1012,501 @@ func TestFailedSaveLeavesNoTemporaryFile(t *testing.T) {
 	require.ErrorIs(t, store.Backup(), syscall.ENOSPC)
 	for _, name := range disk.disk.Names() {
 		require.NotContains(t, name, ".tmp-")
+	}
+}
+
+// Journal.
+
+// openJournal returns a store with a journal on disk.
+func openJournal(t testing.TB, disk durable.FS) *Store {
+	t.Helper()
+	store, err := newStore(disk, settings{path: storePath, journal: true})
+	require.NoError(t, err)
+	return store
+}
+
+// linesOf returns the lines of the file on disk.
+func linesOf(t *testing.T, disk *durabletest.Disk) []string {
+	t.Helper()
+	text, exists := disk.ReadFile(storePath)
+	require.True(t, exists)
+	return slices.Collect(strings.Lines(string(text)))
+}
+
+func TestSyncAppendsAStep(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync()) // the first writes the whole file
+	require.Equal(t, []string{"{\"a\":\"1\"}\n"}, linesOf(t, disk.disk))
+	disk.watch()
+	store.Set("a", "2")
+	store.Set("b", "3")
+	store.Delete("missing")
+	require.NoError(t, store.Sync())
+	store.Delete("b")
+	require.NoError(t, store.Sync())
+	require.NoError(t, store.Sync()) // has nothing to write
+	store.Set("a", "2")
+	require.NoError(t, store.Sync()) // neither: the value is the same
+	lines := linesOf(t, disk.disk)
+	require.Len(t, lines, 3)
+	require.Contains(t, lines[1], `{"step":1,`)
+	require.Contains(t, lines[2], `"set":{},"delete":["b"],`)
+	require.Zero(t, disk.backups.Load())
+	require.Equal(t, map[string]string{"a": "2"}, afterCrash(t, disk.disk))
+	require.NoError(t, store.Close())
+	require.Equal(t, []string{"{\"a\":\"2\"}\n"}, linesOf(t, disk.disk), "plain after Close")
+}
+
+// afterCrash returns what a process loads that starts after a power cut which keeps
+// the least.
+func afterCrash(t *testing.T, disk *durabletest.Disk) map[string]string {
+	t.Helper()
+	for image := range disk.Crashes() {
+		store := open(t, image.Process())
+		return store.Snapshot()
+	}
+	return nil
+}
+
+func TestSyncWithoutAJournalIsABackup(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := open(t, disk)
+	store.Set("a", "1")
+	disk.watch()
+	require.NoError(t, store.Sync())
+	store.Set("a", "2")
+	require.NoError(t, store.Sync())
+	require.Equal(t, []string{"{\"a\":\"2\"}\n"}, linesOf(t, disk.disk))
+	require.EqualValues(t, 2, disk.backups.Load())
+}
+
+// A store without the option reads steps, and its next backup is plain.
+func TestStepsAreReadWithoutTheOption(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync())
+	store.Set("a", "2")
+	require.NoError(t, store.Sync())
+	disk.Kill()
+
+	process := disk.disk.Process()
+	reader, err := newStore(process, settings{path: storePath, readOnly: true})
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"a": "2"}, reader.Snapshot())
+	plain := open(t, process)
+	require.Equal(t, map[string]string{"a": "2"}, plain.Snapshot())
+	require.NoError(t, plain.Backup())
+	require.Equal(t, []string{"{\"a\":\"2\"}\n"}, linesOf(t, disk.disk))
+}
+
+func TestTicksWriteSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newGatedDisk(nil)
+		store := openJournal(t, disk)
+		store.StartAutoBackup(time.Second)
+		time.Sleep(2500 * time.Millisecond)
+		text, _ := disk.disk.ReadFile(storePath)
+		require.Empty(t, text, "nothing was written to the store")
+		for i := range 3 {
+			store.Set("n", strconv.Itoa(i))
+			time.Sleep(2 * time.Second) // a tick with the write, and one without
+		}
+		lines := linesOf(t, disk.disk)
+		require.Len(t, lines, 3)
+		require.Contains(t, lines[2], `"set":{"n":"2"}`)
+		require.NoError(t, store.Close())
+	})
+}
+
+// A file that another program has changed is kept, and the next step is a whole file.
+func TestAStepInAFileThatIsNotOurs(t *testing.T) {
+	for name, change := range map[string]func(*durabletest.Disk){
+		"replaced": func(d *durabletest.Disk) { d.WriteFile(storePath, []byte(`{"editor":"1"}`)) },
+		"appended": func(d *durabletest.Disk) { d.Append(storePath, "x") },
+		"emptied":  func(d *durabletest.Disk) { d.Truncate(storePath) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := newGatedDisk(nil)
+			store := openJournal(t, disk)
+			store.Set("a", "1")
+			require.NoError(t, store.Sync())
+			change(disk.disk)
+			there, _ := disk.disk.ReadFile(storePath)
+			store.Set("a", "2")
+			require.NoError(t, store.Sync())
+			require.Equal(t, []string{"{\"a\":\"2\"}\n"}, linesOf(t, disk.disk))
+			if len(there) > 0 {
+				kept, _ := disk.disk.ReadFile(storePath + ".prev")
+				require.Equal(t, string(there), string(kept))
+			}
+			store.Set("a", "3")
+			require.NoError(t, store.Sync())
+			require.Len(t, linesOf(t, disk.disk), 2)
+		})
+	}
+}
+
+// Steps that are larger than the object and than a megabyte are folded into a new file.
+func TestLargeStepsAreFolded(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync())
+	disk.watch()
+	value := strings.Repeat("v", 100_000)
+	for i := range 11 {
+		store.Set("a", value+strconv.Itoa(i))
+		require.NoError(t, store.Sync())
+	}
+	require.NoError(t, store.Backup()) // waits for the save that was due
+	require.EqualValues(t, 2, disk.backups.Load())
+	require.Len(t, linesOf(t, disk.disk), 1)
+}
+
+// A step that is nearly as large as the whole map is no step.
+func TestALargeStepIsAWholeFile(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync())
+	store.Set("a", strings.Repeat("v", 2<<20))
+	require.NoError(t, store.Sync())
+	require.Len(t, linesOf(t, disk.disk), 1)
+}
+
+// Callers of Sync that arrive while a step is written share the next.
+func TestSyncsShareAStep(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync())
+	entered, gate := make(chan struct{}, 100), make(chan struct{})
+	syncs := atomic.Int64{}
+	disk.Before(func(op, _ string) {
+		if op == "SyncData" {
+			syncs.Add(1)
+			entered <- struct{}{}
+			<-gate
+		}
+	})
+	store.Set("a", "2")
+	var callers sync.WaitGroup
+	callers.Go(func() { require.NoError(t, store.Sync()) })
+	<-entered
+	for i := range 64 {
+		callers.Go(func() {
+			store.Set(strconv.Itoa(i), "x")
+			require.NoError(t, store.Sync())
+		})
+	}
+	Soon(t, "the Sets", func() bool { return store.Len() == 65 })
+	for range 64 {
+		store.Len() // every Sync that was called is in the mailbox before one of these
+		runtime.Gosched()
+	}
+	close(gate)
+	callers.Wait()
+	require.LessOrEqual(t, syncs.Load(), int64(10))
+	require.Len(t, afterCrash(t, disk.disk), 65)
+}
+
+// While a whole backup is written, Syncs go on in the old file, and the new file has
+// everything that they have acknowledged.
+func TestSyncBesideABackup(t *testing.T) {
+	gate := make(chan struct{})
+	disk := newGatedDisk(gate)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync())
+	disk.watch()
+	backedUp := make(chan error, 1)
+	store.Set("a", "2")
+	go func() { backedUp <- store.Backup() }()
+	Soon(t, "the backup", func() bool { return disk.backups.Load() == 1 })
+	store.Set("a", "3")
+	require.NoError(t, store.Sync())
+	require.Equal(t, map[string]string{"a": "3"}, afterCrash(t, disk.disk))
+	disk.release(t)
+	require.NoError(t, <-backedUp)
+	require.Equal(t, map[string]string{"a": "3"}, afterCrash(t, disk.disk))
+	lines := linesOf(t, disk.disk)
+	require.Equal(t, "{\"a\":\"2\"}\n", lines[0])
+	require.Len(t, lines, 2)
+}
+
+func TestSyncOfAReadOnlyStore(t *testing.T) {
+	disk := durabletest.NewDisk()
+	disk.WriteFile(storePath, []byte(`{}`))
+	store, err := newStore(disk.Process(), settings{path: storePath, readOnly: true, journal: true})
+	require.NoError(t, err)
+	require.ErrorIs(t, store.Sync(), ErrReadOnly)
+}
+
+func TestSyncAfterClose(t *testing.T) {
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Close())
+	store.Set("a", "2")
+	require.NoError(t, store.Sync())
+	require.Equal(t, map[string]string{"a": "2"}, afterCrash(t, disk.disk))
+	require.NoError(t, store.Close())
+	require.ErrorIs(t, secondProcessOwns(t, disk.disk, store), ErrInUse)
+}
+
+// secondProcessOwns has another process own the file, and returns the error of a Sync.
+func secondProcessOwns(t *testing.T, disk *durabletest.Disk, store *Store) error {
+	t.Helper()
+	other := open(t, disk.Process())
+	defer other.Close()
+	store.Set("b", "3")
+	return store.Sync()
+}
+
+// A machine is a store with a journal on a disk, the power of which may fail in front of
+// every operation.
+type machine struct {
+	t       *testing.T
+	disk    *durabletest.Disk
+	process *durabletest.Process
+	store   *Store
+
+	mu           sync.Mutex // guards what follows
+	written      int        // the newest value that was set
+	acknowledged int        // the newest value that must be found
+	images       int
+	tried        map[string]bool
+	lost         []string
+}
+
+// newMachine starts a store in an empty folder.
+func newMachine(t *testing.T) *machine {
+	m := &machine{t: t, disk: durabletest.NewDisk(), tried: map[string]bool{}}
+	m.start()
+	return m
+}
+
+func (m *machine) start() {
+	m.process = m.disk.Process()
+	m.store = openJournal(m.t, m.process)
+	m.process.Before(func(string, string) { m.cut() })
+}
+
+// set gives two keys the next value, in one step that is never to be found half done.
+func (m *machine) set() {
+	m.mu.Lock()
+	m.written++
+	value := strconv.Itoa(m.written)
+	m.mu.Unlock()
+	_ = m.store.Update(func(tx *Tx) error {
+		tx.Set("left", value)
+		tx.Set("right", value)
+		return nil
+	})
+}
+
+// durably calls save, and requires what was written before it from then on, if it
+// succeeds.
+func (m *machine) durably(save func() error) error {
+	m.mu.Lock()
+	written := m.written
+	m.mu.Unlock()
+	err := save()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		m.acknowledged = max(m.acknowledged, written)
+	}
+	return err
+}
+
+// cut requires that every disk which a power cut would leave now has what was
+// acknowledged.
+func (m *machine) cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.lost) > 0 || !m.isNew("with changes to come", m.disk.State()) {
+		return
+	}
+	for image := range m.disk.Crashes() {
+		m.images++
+		if m.isNew("start on", image.Fingerprint()) {
+			m.recover(image)
+		}
+	}
+}
+
+// isNew reports whether a disk was not tried yet with what must be found on it.
+func (m *machine) isNew(kind, disk string) bool {
+	key := fmt.Sprintln(kind, m.acknowledged, m.written, disk)
+	before := m.tried[key]
+	m.tried[key] = true
+	return !before
+}
+
+// recover starts a store on what a power cut has left, and again after a power cut at
+// each operation of that start.
+func (m *machine) recover(image *durabletest.Disk) {
+	m.check(image, m.acknowledged)
+	again := image.Process()
+	again.Before(func(string, string) {
+		if m.isNew("while a store starts", image.State()) {
+			for second := range image.Crashes() {
+				m.check(second, m.acknowledged)
+			}
+		}
+	})
+	defer again.Before(nil) // the garbage collector may yet close the file
+	store, err := newStore(again, settings{path: storePath, journal: true})
+	if err != nil {
+		m.lost = append(m.lost, err.Error())
+		return
+	}
+	store.Set("after", "the crash")
+	if err := store.Sync(); err != nil {
+		m.lost = append(m.lost, err.Error())
+	}
+	again.Kill()
+}
+
+// check requires that a process which starts on disk finds one state that was, and not
+// one before least.
+func (m *machine) check(disk *durabletest.Disk, least int) {
+	if !m.isNew("check", disk.Fingerprint()) {
+		return
+	}
+	process := disk.Process()
+	defer process.Kill()
+	store, err := newStore(process, settings{path: storePath, journal: true})
+	if err != nil {
+		m.lost = append(m.lost, err.Error())
+		return
+	}
+	left, _ := store.Get("left")
+	right, _ := store.Get("right")
+	found, _ := strconv.Atoi(left)
+	if left != right || found < least || found > m.written {
+		m.lost = append(m.lost, fmt.Sprintf("found %q and %q, acknowledged %d, written %d", left, right, least, m.written))
+	}
+}
+
+// Steps, whole backups and restarts follow each other in every order, with the power
+// failing everywhere.
+func TestNoPowerCutLosesASync(t *testing.T) {
+	m := newMachine(t)
+	do := map[byte]func(){
+		's': func() { m.set() },
+		'y': func() { require.NoError(t, m.durably(m.store.Sync)) },
+		'b': func() { require.NoError(t, m.durably(m.store.Backup)) },
+		'c': func() { require.NoError(t, m.durably(m.store.Close)) },
+		'k': func() { m.process.Kill(); m.start() },
+		'e': func() { m.edit() },
+	}
+	for _, script := range []string{"sysysybsysycsysyksysy", "yssybsycsbysyykysyksybk", "sykcsykysbkcyssy", "syesysyesbsyecsysyke"} {
+		for i := range len(script) {
+			do[script[i]]()
+			m.cut()
+			require.Empty(t, m.lost, "%s, %d", script, i)
+		}
+	}
+	t.Logf("%d disks without power, %d different", m.images, len(m.tried))
+}
+
+// edit has an editor put a plain file with the newest state in the place of the backup.
+func (m *machine) edit() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.disk.WriteFile(storePath, fmt.Appendf(nil, `{"left":"%d","right":"%d"}`, m.written, m.written))
+}
+
+// A Sync is called at every operation of a whole backup, with something to write and
+// without; the backup goes on when the Sync has returned, or waits for the mutex.
+func TestNoPowerCutLosesASyncBesideABackup(t *testing.T) {
+	for _, save := range []string{"Backup", "Close"} {
+		for _, writes := range []bool{true, false} {
+			images := 0
+			for at, more := 0, true; more; at++ {
+				m := newMachine(t)
+				m.set()
+				require.NoError(t, m.durably(m.store.Sync))
+				m.set()
+				images, more = images+m.syncAt(at, save, writes), m.process.Ops() > at
+				require.Empty(t, m.lost, "%s, at operation %d", save, at)
+				more = more && at < 200
+			}
+			t.Logf("%s: %d disks without power", save, images)
+		}
+	}
+}
+
+// syncAt calls Sync in front of operation at of a save.
+func (m *machine) syncAt(at int, save string, writes bool) (images int) {
+	synced, ops, called := make(chan error, 1), atomic.Int64{}, atomic.Bool{}
+	m.process.Before(func(string, string) {
+		m.cut()
+		if ops.Add(1)-1 == int64(at) && called.CompareAndSwap(false, true) {
+			go func() {
+				if writes {
+					m.set()
+				}
+				synced <- m.durably(m.store.Sync)
+			}()
+			select {
+			case err := <-synced:
+				synced <- err
+			case <-time.After(2 * time.Millisecond): // it waits for the save
+			}
+		}
+	})
+	end := m.store.Backup
+	if save == "Close" {
+		end = m.store.Close
+	}
+	require.NoError(m.t, m.durably(end))
+	if called.Load() {
+		require.NoError(m.t, <-synced)
+	}
+	m.cut()
+	require.NoError(m.t, m.durably(m.store.Close))
+	m.cut()
+	return m.images
+}
+
+// Every operation fails once, or from then on until the disk heals. Nothing that was
+// acknowledged is lost, every error is reported, and then all goes on.
+func TestNoFaultLosesASync(t *testing.T) {
+	for _, sticky := range []bool{false, true} {
+		images, failed := 0, map[string]bool{}
+		for at, more := 0, true; more; at++ {
+			m := newMachine(t)
+			before := m.process.Ops()
+			m.process.FailAt(before+at, syscall.EIO, sticky)
+			errs := []error{}
+			for _, save := range []func() error{m.store.Sync, m.store.Sync, m.store.Backup, m.store.Sync, m.store.Close} {
+				m.set()
+				errs = append(errs, m.durably(save))
+				m.cut()
+			}
+			more = m.process.Ops() > before+at
+			if err := errors.Join(errs...); err != nil {
+				require.ErrorIs(t, err, syscall.EIO)
+				failed[m.process.OpNames()[before+at]] = true
+			}
+			m.process.Heal()
+			m.set()
+			require.NoError(t, m.durably(m.store.Sync))
+			m.set()
+			require.NoError(t, m.durably(m.store.Sync))
+			m.cut()
+			require.Empty(t, m.lost, "operation %d, %s", at, m.process.OpNames()[before+at:][:1])
+			images += m.images
+		}
+		t.Logf("sticky %v: %d disks without power; reported %d kinds: %q", sticky, images, len(failed), slices.Sorted(maps.Keys(failed)))
+		require.Contains(t, failed, "SyncData .store.json.tmp-*")
+		require.Contains(t, failed, "Write .store.json.tmp-*")
 	}
 }
 

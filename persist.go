@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/windevkay/forge/genie/internal/codec"
@@ -33,9 +35,14 @@ type backups struct {
 	// saving reports whether a save is being written. Saves are written one at a
 	// time, or an older one could replace a newer.
 	saving bool
+	// releasing reports whether that save lets go of the file. No step is written
+	// meanwhile: a step after the view of the last save would be acknowledged and lost.
+	releasing bool
 	// waiting and closing are replies to callers of Backup and of Close. The save
 	// after the present one answers them.
 	waiting, closing []chan error
+
+	journal journal // used if the store has the option WithJournal
 
 	// schedule is the newest run of automatic backups. It runs, or has been
 	// stopped, or is still to be started.
@@ -63,10 +70,17 @@ type save struct {
 	clean    bool      // the last save holds all of the view
 	blank    bool      // the store began empty and was never written to
 	release  bool      // let go of the file afterwards
+	due      bool      // the steps had grown larger than the object
 	schedule *schedule // whose tick has started the save, or nil
 
 	// Replies to callers of Backup and of Close.
 	backups, closes []chan error
+
+	// tail is nil if the file is to be plain. Else the save catches up with joined, which
+	// holds the callers of Sync that the save answers.
+	tail   *tail
+	joined batch
+	plain  bool // the file has no steps
 }
 
 // backup has reply answered by a save that begins now or later. A save that is
@@ -91,13 +105,14 @@ func (st *state) close(reply chan error) {
 }
 
 // saveForWaiting starts the save for all callers that wait, unless a save is being
-// written: then saved starts the next.
+// written, or a step in a file that is to be let go of: then saved or stepped starts
+// the next.
 func (st *state) saveForWaiting() {
-	if st.saving || len(st.waiting)+len(st.closing) == 0 {
+	if st.saving || len(st.waiting)+len(st.closing) == 0 || len(st.closing) > 0 && st.journal.stepping {
 		return
 	}
 	s := save{
-		clean:   len(st.waiting) == 0 && st.clean(),
+		clean:   len(st.waiting) == 0 && st.clean() && !st.journal.hasSteps,
 		release: len(st.closing) > 0,
 		backups: st.waiting,
 		closes:  st.closing,
@@ -112,26 +127,36 @@ func (st *state) clean() bool { return st.everSaved && st.savedVersion == st.ver
 // startSave starts the goroutine that writes s. The goroutine ends once it has told
 // the owner the outcome.
 func (st *state) startSave(s save) {
-	st.saving = true
+	st.saving, st.releasing, st.journal.steppedMeanwhile = true, s.release, false
 	s.view, s.version = st.entries.View(), st.version
 	s.blank = st.beganEmpty && st.version == 0
+	if !s.release && !s.blank {
+		s.tail = st.journal.tail
+	}
 	file, tell := st.file, st.tell
-	go func() { tell(savedCmd{s, s.writeTo(file), s.releaseIfAsked(file)}) }()
+	go func() {
+		err := s.writeTo(file, tell)
+		tell(savedCmd{s, err, s.releaseIfAsked(file)})
+	}()
 }
 
 // writeTo writes s to file, on the goroutine of s. A clean save writes only if
 // another program has changed the file. Only a look at the disk tells, and the owner
 // must not wait for the disk, so the look is made here. After a Close the file may
 // belong to another process, so a clean save leaves the file alone.
-func (s save) writeTo(file *durable.File) error {
+func (s *save) writeTo(file *durable.File, tell func(command)) error {
 	if s.clean && (!file.Locked() || file.Intact()) {
+		s.plain = true
 		return nil
 	}
-	return writeBackup(file, s)
+	if err := s.replace(file, tell); err != nil {
+		return fmt.Errorf("genie: back up %s: %w", file.Path(), err)
+	}
+	return nil
 }
 
 // releaseIfAsked lets go of file if s is the save of a Close.
-func (s save) releaseIfAsked(file *durable.File) error {
+func (s *save) releaseIfAsked(file *durable.File) error {
 	if !s.release {
 		return nil
 	}
@@ -144,22 +169,258 @@ func (s save) releaseIfAsked(file *durable.File) error {
 // saved notes the outcome of s: err of the backup, and unlocked of letting go of the
 // file. After a failed backup savedVersion is unchanged, so the next tick tries again.
 func (st *state) saved(s save, err, unlocked error) {
-	st.saving = false
+	st.saving, st.releasing = false, false
 	if err == nil {
-		st.savedVersion, st.everSaved = s.version, true
+		st.savedVersion, st.everSaved = max(st.savedVersion, s.version), true
+		st.journal.hasSteps = !s.plain || st.journal.steppedMeanwhile
 	}
-	for _, reply := range s.backups {
-		reply <- err
-	}
-	for _, reply := range s.closes {
-		reply <- errors.Join(err, unlocked)
-	}
+	answer(s.backups, err)
+	answer(s.closes, errors.Join(err, unlocked))
+	answer(s.joined.waiting, err)
+	st.journal.saved(err)
 	if s.schedule != nil {
-		s.schedule.saving = false
-		s.schedule.report(err)
-		st.endIfIdle(s.schedule)
+		st.tickDone(s.schedule, err)
+	}
+	if s.due && !st.schedule.stopped {
+		st.schedule.report(err) // no caller waits for this save
 	}
 	st.saveForWaiting()
+	st.stepForWaiting()
+}
+
+// answer gives every caller that waits the outcome.
+func answer(waiting []chan error, err error) {
+	for _, reply := range waiting {
+		reply <- err
+	}
+}
+
+// tickDone notes that what a tick of r has started is through.
+func (st *state) tickDone(r *schedule, err error) {
+	r.saving = false
+	r.report(err)
+	st.endIfIdle(r)
+}
+
+// A journal is the part of the backups that writes steps behind the object in the
+// file, in place of whole backups. A step has what changed since the last.
+type journal struct {
+	// tail is nil in a store without a journal. The goroutine that has the mutex of the
+	// path uses it.
+	tail *tail
+
+	// syncing are replies to callers of Sync. The step after the present one answers
+	// them. stuck are those who found that the file is not one to append to: the present
+	// save, or the next, answers them.
+	syncing, stuck []chan error
+
+	// stepping reports whether a step is being written. Steps are written one at a time,
+	// also while a save is being written: they go into the old file then.
+	stepping bool
+
+	// hasSteps reports whether the file may have steps. steppedMeanwhile reports whether
+	// a step was written since the present save began: perhaps into the new file, which
+	// the owner is not told of yet.
+	hasSteps, steppedMeanwhile bool
+
+	// failedAt is how large the steps were when a save that was due has failed. The next
+	// is due when they are half as large again.
+	failedAt int64
+}
+
+// A batch is the entries at one instant, and the callers of Sync who wait to have them
+// on disk.
+type batch struct {
+	view    trie.View
+	version uint64
+	waiting []chan error
+}
+
+// join returns the entries as they are now, with all callers of Sync who wait.
+func (st *state) join() batch {
+	b := batch{st.entries.View(), st.version, append(st.journal.stuck, st.journal.syncing...)}
+	st.journal.stuck, st.journal.syncing = nil, nil
+	return b
+}
+
+// joinFor is join for a goroutine that has the mutex of the path. All writes that a
+// caller of Sync has made are in the view: the owner applied them before it took the
+// caller's command.
+func joinFor(tell func(command)) batch {
+	c := joinCmd{make(chan batch, 1)}
+	tell(c)
+	return <-c.reply
+}
+
+// A tail is the end of the file, where the next step goes on.
+type tail struct {
+	last        trie.View // the map that the file stands for
+	chain       codec.Chain
+	base, steps int64 // bytes of the object and of the steps behind it
+}
+
+const (
+	// minSteps is how large the steps grow at least before a whole backup is due.
+	minSteps = 1 << 20
+
+	// catchUpLine is about how long a line of a catching-up is. A line is in memory as a
+	// whole, here and when the file is read.
+	catchUpLine = 4 << 20
+)
+
+// isDue reports whether the steps are larger than the object.
+func (t *tail) isDue() bool { return t.steps > max(t.base, minSteps) }
+
+// linesTo returns the steps that lead to now, each of about maxLine bytes, and goes on
+// behind them. Of several steps, a reader must never find the first alone.
+func (t *tail) linesTo(now trie.View, maxLine int) (lines []byte) {
+	var step codec.Step
+	end := func() {
+		var line []byte
+		line, t.chain = step.Line(t.chain)
+		lines, step = append(lines, line...), codec.Step{}
+	}
+	for c := range trie.Diff(t.last, now) {
+		if c.Exists {
+			step.Set(c.Key, c.New)
+		} else {
+			step.Delete(c.Key)
+		}
+		if step.Size() > maxLine {
+			end()
+		}
+	}
+	if !step.IsEmpty() {
+		end()
+	}
+	t.last = now
+	t.steps += int64(len(lines))
+	return lines
+}
+
+// sync has reply answered by a step or by a save.
+func (st *state) sync(reply chan error) {
+	switch {
+	case st.file == nil:
+		reply <- fmt.Errorf("genie: sync: %w", ErrReadOnly)
+	case st.journal.tail == nil:
+		st.backup(reply)
+	default:
+		st.journal.syncing = append(st.journal.syncing, reply)
+		st.stepForWaiting()
+	}
+}
+
+// stepForWaiting starts the step for all callers of Sync that wait, unless a step is
+// being written, or the last save before the file is let go of: then stepped or saved
+// starts the next.
+func (st *state) stepForWaiting() {
+	if len(st.journal.syncing) > 0 && !st.journal.stepping && !st.releasing {
+		st.startStep(nil)
+	}
+}
+
+// A stepped is the outcome of a step.
+type stepped struct {
+	batch    batch
+	schedule *schedule // whose tick has started the step, or nil
+	wrote    bool      // the step has changes
+	due      bool      // the steps are larger than the object
+	steps    int64     // bytes
+	err      error
+}
+
+// startStep starts the goroutine that writes a step. The goroutine ends once it has
+// told the owner the outcome.
+func (st *state) startStep(r *schedule) {
+	st.journal.stepping = true
+	file, tell, t := st.file, st.tell, st.journal.tail
+	go func() { tell(steppedCmd{writeStep(file, tell, t, r)}) }()
+}
+
+// writeStep appends a step to file. The view is taken, and the callers who wait are
+// joined, under the mutex of the path: what they have written is in the step, and a save
+// that comes between has it all.
+func writeStep(file *durable.File, tell func(command), t *tail, r *schedule) stepped {
+	done := stepped{schedule: r}
+	done.err = file.Append(func() ([]byte, error) {
+		done.batch = joinFor(tell)
+		before := *t
+		line := t.linesTo(done.batch.view, math.MaxInt)
+		if int64(len(line)) > max(t.base/2, minSteps) {
+			*t = before // a whole backup costs little more and leaves a smaller file
+			return nil, durable.ErrNotLive
+		}
+		done.wrote, done.due, done.steps = len(line) > 0, t.isDue(), t.steps
+		return line, nil
+	})
+	if done.err != nil && !errors.Is(done.err, durable.ErrNotLive) {
+		done.err = fmt.Errorf("genie: sync %s: %w", file.Path(), done.err)
+	}
+	return done
+}
+
+// stepped notes the outcome of a step.
+func (st *state) stepped(d stepped) {
+	j := &st.journal
+	j.stepping = false
+	j.hasSteps, j.steppedMeanwhile = j.hasSteps || d.wrote, j.steppedMeanwhile || d.wrote
+	switch {
+	case errors.Is(d.err, durable.ErrNotLive):
+		j.stuck = slices.Concat(j.stuck, d.batch.waiting, j.syncing)
+		j.syncing = nil
+		st.saveInPlaceOfAStep(d.schedule)
+	case d.err != nil:
+		answer(d.batch.waiting, d.err)
+		st.stepTickDone(d)
+	default:
+		st.savedVersion, st.everSaved = max(st.savedVersion, d.batch.version), true
+		answer(d.batch.waiting, nil)
+		st.startSaveIfDue(d)
+		st.stepTickDone(d)
+	}
+	st.saveForWaiting()
+	st.stepForWaiting()
+}
+
+// stepTickDone ends the tick that has started the step, if a tick has.
+func (st *state) stepTickDone(d stepped) {
+	if d.schedule != nil {
+		st.tickDone(d.schedule, d.err)
+	}
+}
+
+// saveInPlaceOfAStep has the present save answer the callers who are stuck, or starts
+// one, which belongs to the tick of r if that has started the step.
+func (st *state) saveInPlaceOfAStep(r *schedule) {
+	switch {
+	case !st.saving:
+		st.startSave(save{schedule: r})
+	case r != nil:
+		st.tickDone(r, nil)
+	}
+}
+
+// startSaveIfDue starts a whole backup if the steps have grown larger than the object.
+// Callers of Sync do not wait for it.
+func (st *state) startSaveIfDue(d stepped) {
+	if d.due && !st.saving && !st.releasing && d.steps > st.journal.failedAt+st.journal.failedAt/2 {
+		st.journal.failedAt = d.steps // until the save has succeeded
+		st.startSave(save{due: true})
+	}
+}
+
+// saved notes the outcome of a save. The save has joined the callers who were stuck,
+// unless it failed before. Those who came later try a step again.
+func (j *journal) saved(err error) {
+	if err != nil {
+		answer(j.stuck, err)
+		j.stuck = nil
+		return
+	}
+	j.failedAt = 0
+	j.syncing = append(j.stuck, j.syncing...)
+	j.stuck = nil
 }
 
 // A schedule is one run of automatic backups, from a start to its stop. A schedule
@@ -234,11 +495,24 @@ func (st *state) tick(r *schedule) {
 		st.endIfIdle(r)
 		return
 	}
-	if !st.saving {
+	switch {
+	case st.journal.tail != nil:
+		st.tickStep(r)
+	case !st.saving:
 		r.saving = true
 		st.startSave(save{schedule: r, clean: st.clean()})
 	}
 	st.arm(r)
+}
+
+// tickStep starts a step, unless one is being written, or nothing was written since the
+// load: the file is not one to append to then, and a whole backup would have nothing new.
+func (st *state) tickStep(r *schedule) {
+	untouched := st.version == 0 && !st.everSaved
+	if !untouched && !st.journal.stepping && !st.releasing && !r.saving {
+		r.saving = true
+		st.startStep(r)
+	}
 }
 
 // stop stops the schedule, if it is not stopped yet. reply is answered when every
@@ -297,11 +571,22 @@ type contents struct{ entries *trie.Map }
 // meanwhile.
 func (c *contents) read(name string, r io.Reader) error {
 	c.entries = trie.New()
-	err := codec.Decode(r, c.entries.AddAll)
+	_, err := codec.DecodeJournal(r, c.entries.AddAll, c.apply)
 	if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
 		return &CorruptError{name, syntax.Offset, syntax.Line, syntax.Key, syntax.Err}
 	}
 	return err
+}
+
+// apply carries out a step.
+func (c *contents) apply(changes []codec.Change) {
+	for _, change := range changes {
+		if change.Deleted {
+			c.entries.Delete(change.Key)
+		} else {
+			c.entries.Set(change.Key, change.Value)
+		}
+	}
 }
 
 // entriesAfter returns the entries, given how the load of path has ended.
@@ -317,27 +602,57 @@ func (c *contents) entriesAfter(path string, err error) (*trie.Map, error) {
 	return c.entries, nil
 }
 
-// writeBackup replaces file by s, or leaves file as it was.
-func writeBackup(file *durable.File, s save) error {
-	if err := replace(file, s); err != nil {
-		return fmt.Errorf("genie: back up %s: %w", file.Path(), err)
-	}
-	return nil
-}
-
-func replace(file *durable.File, s save) error {
+// replace replaces file by s, or leaves file as it was.
+func (s *save) replace(file *durable.File, tell func(command)) error {
 	pending, err := file.Create()
 	if err != nil {
 		return err
 	}
-	if _, err := codec.Encode(pending, givingWay(s.view.All)); err != nil {
+	base, chain, err := codec.EncodeBase(pending, givingWay(s.view.All))
+	if err != nil {
 		pending.Abort()
 		return err
 	}
-	if s.blank {
+	switch {
+	case s.blank:
 		return pending.CommitBlank()
+	case s.tail == nil:
+		s.plain = true
+		return pending.Commit()
 	}
-	return pending.Commit()
+	return s.commitLive(pending, tell, tail{last: s.view, chain: chain, base: base})
+}
+
+// commitLive puts a backup with end in the place of the file, and goes on behind it.
+func (s *save) commitLive(pending *durable.Pending, tell func(command), end tail) error {
+	// W4. Catch up with most writes while steps still go into the old file: under the
+	// mutex, callers of Sync would wait for as long.
+	if err := s.catchUpAhead(pending, tell, &end); err != nil {
+		pending.Abort()
+		return err
+	}
+	return pending.CommitLive(func() ([]byte, error) {
+		s.joined = joinFor(tell)
+		return end.linesTo(s.joined.view, catchUpLine), nil
+	}, func() {
+		s.version, s.plain = s.joined.version, end.steps == 0
+		*s.tail = end
+	})
+}
+
+func (s *save) catchUpAhead(pending *durable.Pending, tell func(command), end *tail) error {
+	if err := pending.Sync(); err != nil {
+		return err
+	}
+	now := &viewCmd{reply: newSignal()}
+	tell(now)
+	<-now.reply
+	lines := end.linesTo(now.view, catchUpLine)
+	if len(lines) == 0 {
+		return nil
+	}
+	_, err := pending.Write(lines)
+	return err
 }
 
 // A turn is a stretch of time for which a backup keeps its processor. The next

@@ -72,10 +72,12 @@
 package genie
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -174,6 +176,7 @@ type settings struct {
 	path        string
 	lockTimeout time.Duration
 	readOnly    bool
+	journal     bool
 }
 
 // defaultLockTimeout is long enough for a program that is being restarted to write
@@ -224,6 +227,25 @@ func WithLockTimeout(d time.Duration) Option {
 func WithReadOnly() Option {
 	return func(s *settings) error {
 		s.readOnly = true
+		return nil
+	}
+}
+
+// WithJournal makes automatic backups and [Store.Sync] cost what was changed, and not
+// the whole map: they append what was set and deleted to the backup file, as one line of
+// JSON, a step. [Store.Backup], [Store.Close], the first save after a load, and a save
+// that finds the steps larger than the rest of the file (and than 1 MiB) write the
+// whole file anew.
+//
+// While the program runs, the file is one JSON object with steps behind it; after Close
+// it is one plain object, as without the option. NewStore reads both, with or without
+// the option. Versions of this package without WithJournal refuse a file with steps
+// and do not touch it. docs/format.md describes the steps.
+//
+// Redis keeps its append-only file in this way, behind a snapshot.
+func WithJournal() Option {
+	return func(s *settings) error {
+		s.journal = true
 		return nil
 	}
 }
@@ -300,6 +322,9 @@ func newStore(disk durable.FS, chosen settings) (*Store, error) {
 		return nil, err
 	}
 	s := makeStore(entries, file)
+	if chosen.journal {
+		s.state.journal.tail = new(tail)
+	}
 	// A forgotten store must not keep other processes from the file.
 	runtime.AddCleanup(s, func(file *durable.File) { file.Close() }, file)
 	return s, nil
@@ -430,6 +455,136 @@ func (v *View) All() iter.Seq2[string, string] {
 	}
 }
 
+// A Change is the difference that a step of [Store.Watch] makes to one key: from the
+// value that the watcher last saw to the value in the view of the step.
+type Change struct {
+	Key             string
+	Old, New        string
+	Existed, Exists bool // whether the key was in the map, and is now
+}
+
+// Watch returns an iterator over the changes of the map, in steps. Each step has a
+// view of the map and the keys that differ from the view of the step before, each
+// once, in no particular order. The first step has all that is in the map as the loop
+// begins. Each further step comes as soon as the map differs from the last view.
+//
+//	for view, changes := range store.Watch(ctx) {
+//		for change := range changes {
+//			…
+//		}
+//	}
+//
+// A step leads from one instant of the map to a later one and misses nothing
+// between: all writes of an Update are in one step. While the body runs, the store
+// goes on, so a slow watcher sees larger steps. A key that is written ten times between two
+// steps is one Change, and a key that has its old value again is none. Nothing is queued
+// and nothing is dropped; no writer waits for a watcher. After a Set has returned, a
+// watcher that waits gets a step with that write or a newer one.
+//
+// The loop ends when ctx is done, and by break, return or a panic. Watch starts no
+// goroutine, and a loop that has ended leaves nothing in the store. Close does not end
+// the loop. The body runs on the caller's goroutine and may use the store. The view and
+// the changes end with their step: using them afterwards panics.
+//
+// A step takes time in proportion to the parts of the map that were written since the
+// last step, and not to the map. A watcher keeps a view, with the costs that
+// [Store.View] names, until its next step.
+func (s *Store) Watch(ctx context.Context) iter.Seq2[*View, iter.Seq[Change]] {
+	return func(yield func(*View, iter.Seq[Change]) bool) {
+		w := watcher{store: s, seen: nothingSeen}
+		for w.next(ctx) && w.step(yield) {
+		}
+	}
+}
+
+// A watcher is one loop over a Watch.
+type watcher struct {
+	store     *Store
+	seen      uint64    // the version of now, or nothingSeen
+	last, now trie.View // of the step before and of this step
+	due       time.Time // when the next view may be taken
+}
+
+// nothingSeen is no version of any map.
+const nothingSeen = math.MaxUint64
+
+// A view makes the writes after it copy, so a watcher that took views without a pause
+// would slow down writers that never pause to a quarter. After a step over n writes a
+// watcher rests for n times restPerWrite before it takes the next view, up to
+// maxRest: writers keep at least half of their rate (BenchmarkWatch), and a watcher of
+// 1 000 writes a second does not notice.
+const (
+	restPerWrite = 500 * time.Nanosecond
+	maxRest      = 50 * time.Millisecond
+)
+
+func restAfter(writes uint64) time.Duration {
+	return time.Duration(min(writes, uint64(maxRest/restPerWrite))) * restPerWrite
+}
+
+// rest waits until the next view is due or ctx is done.
+func (w *watcher) rest(ctx context.Context) {
+	if wait := time.Until(w.due); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// next waits until the map differs from the last view, and reports whether it did so
+// before the end of ctx.
+func (w *watcher) next(ctx context.Context) bool {
+	first := w.seen == nothingSeen
+	w.last = w.now
+	w.rest(ctx)
+	reply := make(chan sight, 1)
+	for ctx.Err() == nil {
+		w.store.tell(watchCmd{w.seen, reply})
+		found := <-reply
+		if found.next == nil {
+			if !first {
+				w.due = time.Now().Add(restAfter(found.version - w.seen))
+			}
+			w.now, w.seen = found.view, found.version
+			if first || w.differs() {
+				return true
+			}
+			w.rest(ctx)
+			continue
+		}
+		select {
+		case <-found.next:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// differs reports whether the last step and this one differ. They are equal if every
+// key that was written has its old value again.
+func (w *watcher) differs() bool {
+	for range trie.Diff(w.last, w.now) {
+		return true
+	}
+	return false
+}
+
+// step passes on the view and the changes, which end with the step.
+func (w *watcher) step(yield func(*View, iter.Seq[Change]) bool) bool {
+	v := &View{entries: w.now}
+	defer v.ended.Store(true)
+	last := w.last
+	return yield(v, func(yield func(Change) bool) {
+		for change := range trie.Diff(last, v.use()) {
+			if !yield(Change(change)) {
+				return
+			}
+			v.use() // the loop may outlive its step
+		}
+	})
+}
+
 // Update calls fn as one atomic step: between the first read and the last write of
 // fn no other goroutine reads or writes, and a backup has all writes of fn or none.
 // If fn returns an error, panics or calls [runtime.Goexit], the map is as it was
@@ -485,6 +640,24 @@ func (s *Store) WriteTo(w io.Writer) (int64, error) {
 // arrive during a backup share the next.
 func (s *Store) Backup() error {
 	c := backupCmd{make(chan error, 1)}
+	s.tell(c)
+	return <-c.reply
+}
+
+// Sync returns when every write that came before the call is durable: it survives a
+// crash of the program and a power cut. In a store [WithJournal], Sync appends what was
+// changed to the file, with one fsync; callers that arrive together share one. In a store
+// without, Sync is a [Store.Backup].
+//
+// If Sync returns an error, the writes before it may or may not survive, and the next
+// Sync or backup writes the whole file. [errors.Is] finds [syscall.ENOSPC] and their
+// like, [ErrReadOnly], and [ErrInUse] after a Close.
+//
+// The first Sync after a load writes the whole file, in time proportional to the map.
+// Each further one takes the time of one write and one fsync of the changed entries, also
+// while a whole backup is being written.
+func (s *Store) Sync() error {
+	c := syncCmd{make(chan error, 1)}
 	s.tell(c)
 	return <-c.reply
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"log"
 	"maps"
 	"os"
@@ -20,12 +21,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 	"unsafe"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -37,6 +40,7 @@ import (
 //	Examples    shown on the package's page, in the order of its methods
 //	Helpers
 //	The map     a store is a map, views, updates
+//	Watch       steps, their ends, their costs
 //	The file    loads, backups, their errors
 //	Mistakes    each gets a message that says how to do better
 //	Costs       goroutines, garbage, allocations
@@ -268,6 +272,26 @@ func ExampleStore_Update() {
 	// Output:
 	// <nil>
 	// 42 true
+}
+
+func ExampleStore_Watch() {
+	store, err := genie.NewStore(genie.WithPath("watch.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("port", "80")
+	for view, changes := range store.Watch(context.Background()) {
+		for c := range changes {
+			fmt.Printf("%s: %q -> %q\n", c.Key, c.Old, c.New)
+		}
+		if port, _ := view.Get("port"); port == "8080" {
+			break
+		}
+		store.Set("port", "8080") // as another goroutine would
+	}
+	// Output:
+	// port: "" -> "80"
+	// port: "80" -> "8080"
 }
 
 func ExampleStore_WriteTo() {
@@ -814,6 +838,313 @@ func TestAllMethodsAtOnce(t *testing.T) {
 	}
 	genie.WaitSoon(t, &wg)
 	require.NoError(t, store.Close())
+}
+
+// Watch.
+
+// A mirror is a plain map that follows a store by its changes alone.
+type mirror map[string]string
+
+// follow applies a step and requires that the mirror is equal to its view then.
+func (m mirror) follow(t require.TestingT, view *genie.View, changes iter.Seq[genie.Change]) {
+	seen := map[string]bool{}
+	for c := range changes {
+		old, existed := m[c.Key]
+		require.Equal(t, []any{old, existed}, []any{c.Old, c.Existed}, "what the watcher last saw")
+		require.False(t, seen[c.Key], "each key once")
+		require.True(t, c.Existed || c.Exists)
+		seen[c.Key] = true
+		if c.Exists {
+			m[c.Key] = c.New
+		} else {
+			delete(m, c.Key)
+		}
+	}
+	require.Equal(t, view.Len(), len(m))
+	for key, value := range view.All() {
+		require.Equal(t, value, m[key])
+	}
+}
+
+// Writers change pairs of keys in Updates, and single keys, while watchers follow. No
+// step has half an Update, and every watcher ends with what the store has.
+func TestWatchersFollowEveryWrite(t *testing.T) {
+	store := newStore(t)
+	store.Set("before", "the first step has this")
+	var writers, watchers sync.WaitGroup
+	for range 4 {
+		watchers.Go(func() {
+			m := mirror{}
+			for view, changes := range store.Watch(t.Context()) {
+				m.follow(t, view, changes)
+				for i := range 20 {
+					left, _ := view.Get(fmt.Sprint("left", i))
+					right, _ := view.Get(fmt.Sprint("right", i))
+					if !assert.Equal(t, left, right, "half an Update") {
+						return
+					}
+				}
+				if _, ended := view.Get("end"); ended {
+					assert.Equal(t, store.Snapshot(), map[string]string(m))
+					return
+				}
+			}
+		})
+	}
+	for w := range 4 {
+		writers.Go(func() {
+			for n := range 2_000 {
+				i := (n*7 + w) % 20
+				if n%3 == 0 {
+					store.Delete(fmt.Sprint("single", i))
+				} else {
+					store.Set(fmt.Sprint("single", i), fmt.Sprint(w, n))
+				}
+				_ = store.Update(func(tx *genie.Tx) error {
+					tx.Set(fmt.Sprint("left", i), fmt.Sprint(w, n))
+					tx.Set(fmt.Sprint("right", i), fmt.Sprint(w, n))
+					return nil
+				})
+			}
+		})
+	}
+	writers.Wait()
+	store.Set("end", "")
+	watchers.Wait()
+}
+
+// A step that begins after a Set has returned has that write or a newer one.
+func TestWatchIsLinearizable(t *testing.T) {
+	store := newStore(t)
+	var returned atomic.Int64
+	var writer sync.WaitGroup
+	const last = 20_000
+	writer.Go(func() {
+		for n := int64(1); n <= last; n++ {
+			store.Set("n", strconv.FormatInt(n, 10))
+			returned.Store(n)
+		}
+	})
+	defer writer.Wait()
+	least := int64(0) // returned when the last body ended
+	for view := range store.Watch(t.Context()) {
+		text, _ := view.Get("n")
+		n, _ := strconv.ParseInt(text, 10, 64)
+		require.GreaterOrEqual(t, n, least)
+		if n == last {
+			return
+		}
+		least = returned.Load()
+	}
+}
+
+// steps has a watcher note the changes of each step, as text.
+func steps(ctx context.Context, store *genie.Store) <-chan string {
+	noted := make(chan string, 100)
+	go func() {
+		defer close(noted)
+		for _, changes := range store.Watch(ctx) {
+			var all []string
+			for c := range changes {
+				all = append(all, fmt.Sprintf("%s:%s>%s", c.Key, c.Old, c.New))
+			}
+			slices.Sort(all)
+			noted <- strings.Join(all, " ")
+		}
+	}()
+	return noted
+}
+
+func TestStepsOfAWatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		writes func(store *genie.Store)
+		step   string // "" if none comes
+	}{
+		"a new key":                     {func(s *genie.Store) { s.Set("b", "2") }, "b:>2"},
+		"a new value":                   {func(s *genie.Store) { s.Set("a", "2") }, "a:1>2"},
+		"a removal":                     {func(s *genie.Store) { s.Delete("a") }, "a:1>"},
+		"the same value":                {func(s *genie.Store) { s.Set("a", "1") }, ""},
+		"a missing key removed":         {func(s *genie.Store) { s.Delete("b") }, ""},
+		"an Update":                     {func(s *genie.Store) { update(s, nil, "a", "b") }, "a:1>u b:>u"},
+		"an Update that fails":          {func(s *genie.Store) { update(s, io.EOF, "a", "b") }, ""},
+		"an Update that writes nothing": {func(s *genie.Store) { update(s, nil) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newStore(t)
+				store.Set("a", "1")
+				ctx, cancel := context.WithCancel(t.Context())
+				noted := steps(ctx, store)
+				require.Equal(t, "a:>1", <-noted)
+				time.Sleep(time.Second)
+				c.writes(store)
+				time.Sleep(time.Second)
+				if c.step != "" {
+					require.Equal(t, c.step, <-noted)
+				}
+				cancel()
+				require.Empty(t, <-noted, "another step")
+			})
+		})
+	}
+}
+
+// update sets the keys to "u" and returns err from its function.
+func update(store *genie.Store, err error, keys ...string) {
+	_ = store.Update(func(tx *genie.Tx) error {
+		for _, key := range keys {
+			tx.Set(key, "u")
+		}
+		return err
+	})
+}
+
+// A key that has come and gone between two steps is no change, and neither is a step
+// that has no other.
+func TestAWatcherThatIsAwaySeesTheSum(t *testing.T) {
+	store := newStore(t)
+	store.Set("a", "1")
+	n := 0
+	for _, changes := range store.Watch(t.Context()) {
+		switch n++; n {
+		case 1:
+			store.Set("gone", "x")
+			for i := range 10 {
+				store.Set("a", strconv.Itoa(i))
+			}
+			store.Delete("gone")
+		case 2:
+			require.Equal(t, []genie.Change{{"a", "1", "9", true, true}}, slices.Collect(changes))
+			return
+		}
+	}
+}
+
+func TestTheFirstStepOfAnEmptyStore(t *testing.T) {
+	for view, changes := range newStore(t).Watch(t.Context()) {
+		require.Zero(t, view.Len())
+		require.Empty(t, slices.Collect(changes))
+		return
+	}
+}
+
+func TestWatchEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, store *genie.Store){
+		"before it begins": func(t *testing.T, store *genie.Store) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			for range store.Watch(ctx) {
+				require.Fail(t, "a step")
+			}
+		},
+		"in the body": func(t *testing.T, store *genie.Store) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			for range store.Watch(ctx) {
+				store.Set("a", "newer")
+				cancel()
+			}
+		},
+		"while it waits": func(t *testing.T, store *genie.Store) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			for range store.Watch(ctx) {
+			}
+			require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
+		},
+		"while it rests": func(t *testing.T, store *genie.Store) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			n := 0
+			for range store.Watch(ctx) {
+				if n++; n == 2 {
+					time.AfterFunc(time.Millisecond, cancel)
+				}
+				for range 100_000 {
+					store.Set("a", fmt.Sprint("written in step ", n))
+				}
+			}
+			require.Equal(t, 2, n)
+		},
+		"by break": func(t *testing.T, store *genie.Store) {
+			for range store.Watch(t.Context()) {
+				break
+			}
+		},
+		"by a panic": func(t *testing.T, store *genie.Store) {
+			require.PanicsWithValue(t, "in the body", func() {
+				for range store.Watch(t.Context()) {
+					panic("in the body")
+				}
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // ends only if no goroutine is left
+				store := newStore(t)
+				store.Set("a", "1")
+				end(t, store)
+				require.Equal(t, 1, store.Len()) // the store goes on
+			})
+		})
+	}
+}
+
+func TestViewAndChangesEndWithTheirStep(t *testing.T) {
+	store := newStore(t)
+	store.Set("a", "1")
+	var view *genie.View
+	var changes iter.Seq[genie.Change]
+	for view, changes = range store.Watch(t.Context()) {
+		require.Len(t, slices.Collect(changes), 1)
+		require.Len(t, slices.Collect(changes), 1, "again")
+		break
+	}
+	require.Panics(t, func() { view.Len() })
+	require.Panics(t, func() { _ = slices.Collect(changes) })
+}
+
+// A thousand waits that are cancelled leave nothing: the bubble would not end.
+func TestAThousandCancelledWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var watchers sync.WaitGroup
+		for range 1_000 {
+			watchers.Go(func() {
+				for range store.Watch(ctx) {
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		watchers.Wait()
+	})
+}
+
+func TestTenThousandWatchers(t *testing.T) {
+	store := newStore(t)
+	var began, watchers sync.WaitGroup
+	began.Add(10_000)
+	for range 10_000 {
+		watchers.Go(func() {
+			first := true
+			for view := range store.Watch(t.Context()) {
+				if first {
+					began.Done()
+					first = false
+				}
+				if last, _ := view.Get("n"); last == "9" {
+					return
+				}
+			}
+		})
+	}
+	began.Wait()
+	for n := range 10 {
+		store.Set("n", strconv.Itoa(n))
+	}
+	watchers.Wait()
 }
 
 // The file.

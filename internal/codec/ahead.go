@@ -1,7 +1,5 @@
 package codec
 
-import "io"
-
 // A place is a position in the text.
 type place struct {
 	offset int64 // the number of bytes before the place
@@ -51,12 +49,12 @@ const (
 	batchSize = 1024
 )
 
-func readAhead(r io.Reader) *membersAhead {
+func readAhead(d *decoder) *membersAhead {
 	a := &membersAhead{free: make(chan batch, batches), filled: make(chan batch, batches)}
 	for range batches {
 		a.free <- newBatch()
 	}
-	go a.decode(newDecoder(r))
+	go a.decode(d)
 	return a
 }
 

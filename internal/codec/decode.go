@@ -21,7 +21,17 @@ import (
 // parser for all of JSON is slower (go test -bench Decode ./internal/codec
 // compares encoding/json). Strings that are not plain are left to jsontext.
 func Decode(r io.Reader, add func(keys, values []string) (added int)) error {
-	ahead := readAhead(r)
+	d := newDecoder(r)
+	if err := d.addAll(add); err != nil {
+		return err
+	}
+	return d.unlessCut(d.end())
+}
+
+// addAll passes the members of the object to add. The goroutine that reads ahead has
+// ended when addAll returns.
+func (d *decoder) addAll(add func(keys, values []string) (added int)) error {
+	ahead := readAhead(d)
 	defer ahead.end()
 	for b := range ahead.filled {
 		if added := add(b.keys, b.values); added < len(b.keys) {
@@ -35,8 +45,9 @@ func Decode(r io.Reader, add func(keys, values []string) (added int)) error {
 // A decoder parses one object.
 type decoder struct {
 	text   *bufio.Reader
-	offset int64 // the number of bytes read
-	line   int   // of the last byte read; only white space has line feeds
+	sums   *summer // what text reads from
+	offset int64   // the number of bytes read
+	line   int     // of the last byte read; only white space has line feeds
 
 	// For error messages: whether the name of the current member has been read,
 	// and the name.
@@ -49,13 +60,16 @@ type decoder struct {
 }
 
 func newDecoder(r io.Reader) *decoder {
-	return &decoder{text: bufio.NewReaderSize(r, chunk), line: 1}
+	sums := &summer{r: r, last: make([]byte, 0, chunk)}
+	return &decoder{text: bufio.NewReaderSize(sums, chunk), sums: sums, line: 1}
 }
 
-// object reads the object and any text after it. object calls yield for each
-// member, and returns nil as soon as yield returns false.
-func (d *decoder) object(yield func(member) bool) error {
-	err := d.members(yield)
+// object reads the object. object calls yield for each member, and returns nil as
+// soon as yield returns false.
+func (d *decoder) object(yield func(member) bool) error { return d.unlessCut(d.members(yield)) }
+
+// unlessCut returns err, or the error of a text that is cut off.
+func (d *decoder) unlessCut(err error) error {
 	if err == io.EOF {
 		return d.errorAt(d.offset, io.ErrUnexpectedEOF)
 	}
@@ -70,7 +84,7 @@ func (d *decoder) members(yield func(member) bool) error {
 	case err != nil:
 		return err
 	case c == '}':
-		return d.end()
+		return nil
 	case c == 0: // the brace may have been UTF-16
 		return d.notObject(c)
 	}
@@ -84,7 +98,7 @@ func (d *decoder) members(yield func(member) bool) error {
 		case err != nil:
 			return err
 		case c == '}':
-			return d.end()
+			return nil
 		case c != ',':
 			return d.noComma(c)
 		}

@@ -6,6 +6,7 @@
 package codec
 
 import (
+	"hash/crc32"
 	"io"
 	"iter"
 
@@ -19,33 +20,52 @@ const chunk = 64 << 10
 // memory does not grow with the number of entries. The error is the error of w,
 // or io.ErrShortWrite if w took fewer bytes without an error.
 func Encode(w io.Writer, entries iter.Seq2[string, string]) (written int64, err error) {
-	buf := make([]byte, 0, chunk+chunk/8)
-	flush := func() bool {
-		var n int
-		n, err = w.Write(buf)
-		written += int64(n)
-		if err == nil && n < len(buf) {
-			err = io.ErrShortWrite // a Writer must not do this, but may
-		}
-		buf = buf[:0]
-		return err == nil
-	}
+	written, _, err = EncodeBase(w, entries)
+	return written, err
+}
+
+// EncodeBase is Encode for an object that steps may follow. The chain is where the
+// first step goes on.
+func EncodeBase(w io.Writer, entries iter.Seq2[string, string]) (written int64, chain Chain, err error) {
+	e := encoder{w: w, buf: make([]byte, 0, chunk+chunk/8)}
 	before := byte('{')
 	for key, value := range entries {
-		buf = append(buf, before)
-		buf = appendString(buf, key)
-		buf = append(buf, ':')
-		buf = appendString(buf, value)
-		if before = ','; len(buf) >= chunk && !flush() {
-			return written, err
+		e.buf = append(e.buf, before)
+		e.buf = appendString(e.buf, key)
+		e.buf = append(e.buf, ':')
+		e.buf = appendString(e.buf, value)
+		if before = ','; len(e.buf) >= chunk && !e.flush(len(e.buf)) {
+			return e.written, chain, e.err
 		}
 	}
 	if before == '{' {
-		buf = append(buf, '{')
+		e.buf = append(e.buf, '{')
 	}
-	buf = append(buf, "}\n"...)
-	flush()
-	return written, err
+	e.buf = append(e.buf, "}\n"...)
+	e.flush(len(e.buf) - len("\n"))
+	return e.written, Chain{sum: e.sum}, e.err
+}
+
+// An encoder writes text in chunks and sums it up.
+type encoder struct {
+	w       io.Writer
+	buf     []byte
+	written int64
+	sum     uint32
+	err     error
+}
+
+// flush writes the buffer, of which the first summed bytes count for the sum, and
+// reports whether that succeeded.
+func (e *encoder) flush(summed int) bool {
+	e.sum = crc32.Update(e.sum, castagnoli, e.buf[:summed])
+	n, err := e.w.Write(e.buf)
+	e.written += int64(n)
+	if err == nil && n < len(e.buf) {
+		err = io.ErrShortWrite // a Writer must not do this, but may
+	}
+	e.buf, e.err = e.buf[:0], err
+	return err == nil
 }
 
 // appendString appends s in quotes. Most strings need no escapes, so appendString

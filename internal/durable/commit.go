@@ -7,7 +7,8 @@ import (
 )
 
 // A Pending is a backup that is being written. Until Commit, readers of the
-// file see the old one. Exactly one of Commit, CommitBlank and Abort ends it.
+// file see the old one. Exactly one of Commit, CommitBlank, CommitLive and Abort ends
+// it.
 type Pending struct {
 	file *File
 	temp Handle
@@ -37,21 +38,38 @@ func (p *Pending) Abort() { p.file.discard(p.temp, p.name) }
 // Commit puts the backup in the place of the file and returns when the new file
 // survives a power cut. After an error the old file is in place, whole; only
 // after an error of the last rename or of the sync behind it the new one may be.
-func (p *Pending) Commit() error { return p.commit(false) }
+func (p *Pending) Commit() error { return p.commit(ending{}) }
 
 // CommitBlank is Commit for a store that began empty and was never written to.
 // If the file or the hand-over file has contents, whoever they are from,
 // CommitBlank removes the backup instead and returns nil.
-func (p *Pending) CommitBlank() error { return p.commit(true) }
+func (p *Pending) CommitBlank() error { return p.commit(ending{blank: true}) }
 
-func (p *Pending) commit(blank bool) (err error) {
+// CommitLive is Commit for a file that Append may add lines to. It calls catchUp
+// under the path's mutex, when nothing can be acknowledged any more but by this backup.
+// catchUp returns the lines for what has been written since the backup began, with their
+// line feeds, or nothing. CommitLive calls installed, still under the mutex, once the
+// new file is the one that Append adds to.
+func (p *Pending) CommitLive(catchUp func() ([]byte, error), installed func()) error {
+	return p.commit(ending{catchUp: catchUp, installed: installed})
+}
+
+// An ending is the kind of a commit.
+type ending struct {
+	blank     bool
+	catchUp   func() ([]byte, error) // nil if the file is not to be live
+	installed func()
+}
+
+func (p *Pending) commit(kind ending) (err error) {
 	f := p.file
 	installed := false
 	defer func() {
-		if installed {
-			p.temp.Close() // it is synced, so an error has nothing to tell
-		} else {
+		switch {
+		case !installed:
 			p.Abort()
+		case f.live != p.temp:
+			p.temp.Close() // it is synced, so an error has nothing to tell
 		}
 	}()
 
@@ -68,10 +86,6 @@ func (p *Pending) commit(blank bool) (err error) {
 	if err := p.temp.Sync(); err != nil {
 		return err
 	}
-	made, err := p.temp.Stat()
-	if err != nil {
-		return err
-	}
 
 	// W5. The path's mutex, to the end, and the path's lock: without it another
 	// process may own the file by now.
@@ -80,11 +94,26 @@ func (p *Pending) commit(blank bool) (err error) {
 		return err
 	}
 	defer leave()
-	if blank {
+	if kind.blank {
 		if full, err := f.anyContents(); err != nil || full {
 			return err
 		}
 	}
+
+	// W6. Catch up with what was written meanwhile, whether or not the old file is
+	// live: a line in that file may have been acknowledged since the backup began. Up
+	// to here an error leaves the old file as it is, and live.
+	if err := p.catchUp(kind.catchUp); err != nil {
+		return err
+	}
+	made, err := p.temp.Stat()
+	if err != nil {
+		return err
+	}
+
+	// W7. The old file is not live from here on, whatever happens: nothing may be
+	// acknowledged in a file whose name is about to go.
+	f.dropLive()
 
 	// W8. A file with contents that this File has not written is copied to
 	// Previous, or the data of another program or store would be nowhere.
@@ -112,8 +141,31 @@ func (p *Pending) commit(blank bool) (err error) {
 	// that stayed false would cost the next load one more rename.
 	f.lastSeen, f.unsure, f.claim.replaceable = made, nil, true
 	f.dropHandOver()
+	if kind.catchUp != nil {
+		f.live = p.temp
+		kind.installed()
+	}
 	return nil
 }
+
+// catchUp adds the lines to the backup, and syncs it again.
+func (p *Pending) catchUp(lines func() ([]byte, error)) error {
+	if lines == nil {
+		return nil
+	}
+	text, err := lines()
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	if _, err := p.temp.Write(text); err != nil {
+		return err
+	}
+	return p.temp.Sync()
+}
+
+// Sync makes durable what was written so far, without the path's mutex, so that a
+// CommitLive has little left to sync under the mutex.
+func (p *Pending) Sync() error { return p.temp.Sync() }
 
 // anyContents reports whether the file or the hand-over file is not blank.
 func (f *File) anyContents() (bool, error) {

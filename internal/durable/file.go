@@ -5,7 +5,8 @@
 // A [File] belongs to one process at a time: [Open] locks the path or fails. The
 // file is replaced by a whole new one (Create, Write, Commit) and is emptied by
 // moving its contents to the hand-over file (Load), which stays until the next
-// Commit. docs/design.md has Load and Commit as tables of numbered steps; the
+// Commit. A file that CommitLive has made may grow by whole lines (Append).
+// docs/design.md has Load, Commit and Append as tables of numbered steps; the
 // comments here have the same numbers. [Read] only reads, beside a running owner
 // too.
 package durable
@@ -33,8 +34,8 @@ var (
 // has changed a file meanwhile.
 const attempts = 100
 
-// A File is a backup file. A File belongs to one goroutine at a time; several
-// Files of one process may have one path.
+// A File is a backup file. A File belongs to one goroutine at a time, but for
+// Append; several Files of one process may have one path.
 type File struct {
 	fs     FS
 	path   string
@@ -58,6 +59,10 @@ type File struct {
 	// nil. The file may be that backup, which is no stranger's. Its name may not be
 	// durable, so the file is not intact either.
 	unsure fs.FileInfo
+
+	// live is the file while lines may be appended to it, or nil. Guarded by
+	// claim.path, as lastSeen is from the first CommitLive on.
+	live Handle
 }
 
 // Open locks the file that path leads to, which need not exist; its folder must.
@@ -113,6 +118,7 @@ func (f *File) Close() error {
 	if f.claim == nil {
 		return nil
 	}
+	f.dropLive()
 	c := f.claim
 	f.claim, f.holds = nil, false
 	return claims.leave(c, f)
@@ -140,6 +146,10 @@ func (f *File) Previous() string { return f.path + previousSuffix }
 
 // Intact reports whether the file is as this File has last written or emptied it.
 func (f *File) Intact() bool {
+	if f.claim != nil {
+		f.claim.path.Lock()
+		defer f.claim.path.Unlock()
+	}
 	now, err := f.stat(f.path)
 	return err == nil && f.unchanged(now, f.lastSeen)
 }

@@ -44,6 +44,9 @@ type Handle interface {
 	io.Closer
 	Stat() (fs.FileInfo, error)
 	Sync() error
+	// SyncData is Sync without what is not needed to read the contents, such as
+	// the time of the last write.
+	SyncData() error
 	Chmod(mode fs.FileMode) error
 	// Chown gives the file the owner of the file that like describes.
 	Chown(like fs.FileInfo) error

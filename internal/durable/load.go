@@ -106,7 +106,8 @@ func (f *File) load(read func(name string, r io.Reader) error) error {
 		return err
 	}
 
-	// L8. The file, empty. It needs no sync: it has nothing to lose.
+	// L8. The file, empty. It needs no sync: it has nothing to lose. It is not live:
+	// lines belong behind an object, and the hand-over file may end in half a line.
 	if err := f.leaveEmpty(temp, tempName, before, source != nil); err != nil {
 		return err
 	}

@@ -110,8 +110,12 @@ func (b *branch) place(l *leaf, shift uint, hash uint64) {
 }
 
 // all calls yield for every entry under b until it returns false.
-func (b *branch) all(yield func(key, value string) bool) bool {
-	for i := 0; i < fanout; {
+func (b *branch) all(yield func(key, value string) bool) bool { return b.allIn(0, fanout, yield) }
+
+// allIn is all for the children in width slots, from slot i on. The last of them must
+// end there.
+func (b *branch) allIn(i, width int, yield func(key, value string) bool) bool {
+	for end := i + width; i < end; {
 		if below := b.slots[i].branch; below != nil {
 			if !below.all(yield) {
 				return false

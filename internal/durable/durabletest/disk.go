@@ -5,6 +5,7 @@
 package durabletest
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -20,8 +21,9 @@ import (
 // may be called by several goroutines.
 //
 // A power cut leaves as little as a file system may promise: of the changes to the
-// directory since the last SyncDir any subset, each change whole; of the contents written since the last Sync of a file nothing, half or
-// all.
+// directory since the last SyncDir any subset, each change whole; of the contents
+// written since the last Sync of a file nothing, half or all; of what was appended to a
+// synced file also all but the last byte, or zeros in any part.
 type Disk struct {
 	mu      sync.Mutex        // guards all of the disk, its inodes, mounts and handles
 	names   map[string]*inode // as processes see them
@@ -34,10 +36,36 @@ type Disk struct {
 type inode struct {
 	data    []byte // as processes see it
 	synced  []byte // certain to survive a power cut
-	lost    bool   // a Sync has failed: later ones succeed over nothing
+	lost    []span // a Sync has failed: later ones do nothing for these bytes
 	mode    fs.FileMode
 	modTime time.Time
 	locked  *handle // has the lock, or nil
+}
+
+// A span is the bytes of a file from one place to before another.
+type span struct{ from, to int }
+
+// afterSync returns the contents that are certain after a Sync. The bytes that are
+// lost are not on the disk, whatever the page cache shows: there are zeros in their
+// place if bytes behind them were written since, and else nothing.
+func (i *inode) afterSync() []byte {
+	data := slices.Clone(i.data)
+	for _, s := range i.lost {
+		if s.to >= len(i.data) {
+			return data[:min(s.from, len(data))]
+		}
+		clear(data[s.from:s.to])
+	}
+	return data
+}
+
+// lose has a Sync fail: the bytes since the last one are never written.
+func (i *inode) lose() {
+	from := 0
+	if bytes.HasPrefix(i.data, i.synced) {
+		from = len(i.synced)
+	}
+	i.lost = append(i.lost, span{from, len(i.data)})
 }
 
 // A dirChange gives names other inodes, or nil for none, in one step.
@@ -235,10 +263,14 @@ func (d *Disk) possibleContents(names map[string]*inode) map[*inode][][]byte {
 }
 
 // afterCrash returns the contents that may survive: the written ones, the synced
-// ones, or a mixture.
+// ones, or a mixture. Of bytes that were appended to a synced file, each part may be
+// missing or be zeros: a file system writes the size and the blocks in any order.
 func (i *inode) afterCrash() [][]byte {
 	if string(i.data) == string(i.synced) {
 		return [][]byte{i.synced}
+	}
+	if len(i.synced) > 0 && bytes.HasPrefix(i.data, i.synced) {
+		return i.afterAppend()
 	}
 	longer := i.data
 	if len(i.synced) > len(longer) {
@@ -246,6 +278,19 @@ func (i *inode) afterCrash() [][]byte {
 	}
 	half := longer[:(len(i.data)+len(i.synced))/2]
 	return [][]byte{slices.Clone(i.synced), slices.Clone(half), slices.Clone(i.data)}
+}
+
+func (i *inode) afterAppend() (contents [][]byte) {
+	tail := i.data[len(i.synced):]
+	n := len(tail)
+	for _, keep := range []struct{ length, zerosFrom, zerosTo int }{
+		{0, 0, 0}, {n / 2, 0, 0}, {n - 1, 0, 0}, {n, 0, n}, {n, n / 2, n}, {n, 0, n / 2}, {n, n / 3, 2 * n / 3}, {n, 0, 0},
+	} {
+		part := slices.Clone(tail[:keep.length])
+		clear(part[keep.zerosFrom:keep.zerosTo])
+		contents = append(contents, slices.Concat(i.synced, part))
+	}
+	return contents
 }
 
 // newImage returns a disk on which everything is synced.

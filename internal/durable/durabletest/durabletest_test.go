@@ -87,6 +87,50 @@ func TestNoSyncSavesWhatOneHasLost(t *testing.T) {
 	require.Len(t, crashes(d), 3)
 }
 
+// A write at the end of a synced file may be there in part, with zeros for the rest.
+func TestAppendsSurviveInPart(t *testing.T) {
+	d := durabletest.NewDisk()
+	p := d.Process()
+	h := create(t, p, name, "old")
+	require.NoError(t, h.Sync())
+	require.NoError(t, p.SyncDir("/disk"))
+	_, err := h.Write([]byte("123456"))
+	require.NoError(t, err)
+	var found []string
+	for image := range d.Crashes() {
+		data, _ := image.ReadFile(name)
+		found = append(found, string(data))
+	}
+	require.ElementsMatch(t, []string{
+		"old", "old123", "old12345", "old123456", "old\x00\x00\x00\x00\x00\x00", "old123\x00\x00\x00", "old\x00\x00\x00456",
+		"old12\x00\x0056",
+	}, found)
+	require.NoError(t, h.SyncData())
+	require.Equal(t, []string{`["/disk/a"] "old123456"`}, crashes(d))
+}
+
+// What a failed Sync has lost stays in the page cache, and is zeros on the disk once
+// more is written and synced.
+func TestAFailedSyncLosesItsBytesAlone(t *testing.T) {
+	d := durabletest.NewDisk()
+	p := d.Process()
+	h := create(t, p, name, "old")
+	require.NoError(t, h.Sync())
+	require.NoError(t, p.SyncDir("/disk"))
+	_, err := h.Write([]byte("ab"))
+	require.NoError(t, err)
+	p.FailAt(p.Ops(), syscall.EIO, false)
+	require.ErrorIs(t, h.SyncData(), syscall.EIO)
+	require.NoError(t, h.Sync())
+	require.Contains(t, crashes(d), `["/disk/a"] "old"`)
+	_, err = h.Write([]byte("cd"))
+	require.NoError(t, err)
+	require.NoError(t, h.Sync())
+	require.Contains(t, crashes(d), `["/disk/a"] "old\x00\x00cd"`)
+	data, _ := d.ReadFile(name)
+	require.Equal(t, "oldabcd", string(data))
+}
+
 func TestAnImageHasNothingInCommonWithItsDisk(t *testing.T) {
 	d := durabletest.NewDisk()
 	d.WriteFile(name, []byte("old"))

@@ -16,8 +16,8 @@ import (
 // several goroutines.
 //
 // The operations are named Resolve, Stat, List, Create, Open, OpenLock, Rename,
-// Remove and SyncDir, and those of handles Read, Write, Sync, Close, Chmod, Chown,
-// Lock and Fstat.
+// Remove and SyncDir, and those of handles Read, Write, Sync, SyncData, Close, Chmod,
+// Chown, Lock and Fstat.
 type Faults struct {
 	under durable.FS
 
@@ -224,6 +224,16 @@ func (h *faultyHandle) Sync() error {
 		return err
 	}
 	return h.under.Sync()
+}
+
+func (h *faultyHandle) SyncData() error {
+	if err := h.faults.step("SyncData", h.name); err != nil {
+		if modelled, ok := h.under.(*handle); ok {
+			modelled.lose()
+		}
+		return err
+	}
+	return h.under.SyncData()
 }
 
 func (h *faultyHandle) Close() error {

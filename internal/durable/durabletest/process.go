@@ -243,25 +243,27 @@ func (h *handle) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Sync after one that failed syncs nothing: see lose.
+// Sync makes durable what was written since the last Sync, but for what one that
+// failed has lost.
 func (h *handle) Sync() error {
 	end, err := h.on()
 	if err != nil {
 		return err
 	}
 	defer end()
-	if !h.file.lost {
-		h.file.synced = append([]byte(nil), h.file.data...)
-	}
+	h.file.synced = h.file.afterSync()
 	return nil
 }
 
+// SyncData is Sync: the model has no times on its disk.
+func (h *handle) SyncData() error { return h.Sync() }
+
 // lose has the effect of a failed Sync on ext4, XFS and btrfs: the kernel takes the
-// pages for written, and the next Sync has nothing left to do.
+// pages for written, and the next Sync has nothing left to do for them.
 func (h *handle) lose() {
 	if end, err := h.on(); err == nil {
 		defer end()
-		h.file.lost = true
+		h.file.lose()
 	}
 }
 

@@ -1,0 +1,301 @@
+package trie
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// wanted returns the changes between two plain maps.
+func wanted(old, new map[string]string) map[string]Change {
+	all := map[string]Change{}
+	for key, value := range new {
+		if was, existed := old[key]; !existed || was != value {
+			all[key] = Change{key, was, value, existed, true}
+		}
+	}
+	for key, was := range old {
+		if _, exists := new[key]; !exists {
+			all[key] = Change{key, was, "", true, false}
+		}
+	}
+	return all
+}
+
+// compare requires that Diff yields exactly the changes between two views with these
+// contents.
+func compare(t require.TestingT, old, new View, before, after map[string]string) {
+	found, yielded := map[string]Change{}, 0
+	for c := range Diff(old, new) {
+		found[c.Key] = c
+		yielded++
+	}
+	require.Equal(t, len(found), yielded, "each key once")
+	if want := wanted(before, after); !maps.Equal(want, found) {
+		require.Equal(t, want, found) // takes long, but says more
+	}
+}
+
+// compareAll compares each view of w with each other, in both directions.
+func (w *twin) compareAll(t require.TestingT) {
+	w.view()
+	empty := witness{view: View{}, model: map[string]string{}}
+	for _, a := range append(w.views, empty) {
+		for _, b := range append(w.views, empty) {
+			compare(t, a.view, b.view, a.model, b.model)
+		}
+	}
+}
+
+func TestDiffAgainstPlainMaps(t *testing.T) {
+	for name, keep := range map[string]uint64{
+		"hashes":                     ^uint64(0),
+		"few hashes":                 0xf00f << 48,
+		"the same tags":              ^uint64(0xff),
+		"one hash, so a single leaf": 0,
+	} {
+		t.Run(name, rapid.MakeCheck(func(t *rapid.T) {
+			w := newTwin(keep)
+			keys := rapid.IntRange(1, 400).Draw(t, "keys")
+			random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+			for range rapid.IntRange(1, 5).Draw(t, "views") {
+				growth := rapid.IntRange(0, 100).Draw(t, "growth")
+				for range rapid.IntRange(0, 300).Draw(t, "writes") {
+					k := key(random.IntN(keys))
+					if random.IntN(100) < growth {
+						w.set(t, k, fmt.Sprint(random.IntN(3)))
+					} else {
+						w.delete(t, k)
+					}
+				}
+				w.view()
+			}
+			w.compareAll(t)
+		}))
+	}
+}
+
+// Leaves become branches and branches leaves again, thousands of keys at a time.
+func TestDiffOfLargeMaps(t *testing.T) {
+	const n = 20_000
+	w := newTwin(^uint64(0))
+	for i := range n {
+		w.set(t, key(i), "v")
+	}
+	w.view()
+	for i := range n - 10 {
+		w.delete(t, key(i))
+	}
+	w.view()
+	for i := range n / 2 {
+		w.set(t, key(i), fmt.Sprint(i%2)) // others than before
+	}
+	w.compareAll(t)
+}
+
+func TestDiffOfWritesThatChangeNothing(t *testing.T) {
+	m := filled(5_000)
+	old := m.View()
+	for i := range 5_000 {
+		m.Set(key(i), "other")
+		m.Delete(key(i))
+		m.Set(key(i), "v")
+	}
+	for c := range Diff(old, m.View()) {
+		require.Fail(t, "a change", "%+v", c)
+	}
+}
+
+func TestDiffStopsWhenTold(t *testing.T) {
+	m := New()
+	empty := m.View()
+	for i := range 2_000 {
+		m.Set(key(i), "v")
+	}
+	full := m.View()
+	chain := newTwin(0)
+	for i := range 100 {
+		chain.set(t, key(i), "v")
+	}
+	chained := chain.m.View()
+	for i := range 100 {
+		chain.set(t, key(i), "w")
+	}
+	for name, views := range map[string][2]View{
+		"grown": {empty, full}, "shrunk": {full, empty}, "from nothing": {{}, full}, "to nothing": {full, {}},
+		"a chain": {chained, chain.m.View()},
+	} {
+		for _, at := range []int{1, 7, 99} {
+			n := 0
+			for range Diff(views[0], views[1]) {
+				if n++; n == at {
+					break
+				}
+			}
+			require.Equal(t, at, n, name)
+		}
+	}
+}
+
+func TestDiffOfTwoMapsPanics(t *testing.T) {
+	require.Panics(t, func() { Diff(filled(1).View(), filled(1).View()) })
+}
+
+// Diff reads nodes that the owner goes on to copy. The race detector watches.
+func TestDiffWhileTheMapChanges(t *testing.T) {
+	m := filled(3_000)
+	old := m.View()
+	for i := range 1_000 {
+		m.Set(key(i), "w")
+	}
+	now, done := m.View(), make(chan int)
+	go func() {
+		n := 0
+		for range 10 {
+			for range Diff(old, now) {
+				n++
+			}
+		}
+		done <- n
+	}()
+	for i := range 3_000 {
+		m.Set(key(i), "x")
+		m.Delete(key(i / 2))
+	}
+	require.Equal(t, 10_000, <-done)
+}
+
+// compared returns how many pairs of nodes a Diff looks into.
+func compared(old, new View) int {
+	d := difference{old: old, new: new, yield: func(Change) bool { return true }}
+	d.branches(old.root, new.root)
+	return d.compared
+}
+
+// A Diff looks into nodes that were written, however large the map is.
+func TestDiffSkipsWhatIsShared(t *testing.T) {
+	for _, n := range []int{1_000, 100_000} {
+		m := filled(n)
+		old := m.View()
+		require.Zero(t, compared(old, m.View()))
+		for i := range 10 {
+			m.Set(key(i*n/10), "w")
+		}
+		found := compared(old, m.View())
+		require.LessOrEqual(t, found, writableBefore(m), "among %d", n)
+		require.GreaterOrEqual(t, found, 10, "else the count counts nothing")
+	}
+}
+
+// writableBefore returns how many nodes ten writes at most copy: each a leaf and the
+// branches above.
+func writableBefore(m *Map) int {
+	levels, _ := inspect(m.root, m.hasher, m.epoch)
+	return 10 * (levels.levels + 1)
+}
+
+func TestDiffAllocatesNothingPerChange(t *testing.T) {
+	m := filled(10_000)
+	old := m.View()
+	for i := range 1_000 {
+		m.Set(key(i), "w")
+	}
+	now := m.View()
+	require.LessOrEqual(t, testing.AllocsPerRun(10, func() {
+		for range Diff(old, now) {
+		}
+	}), 8.0)
+}
+
+// A control of compare: it sees a change too many, too few, twice, and a wrong one.
+func TestCompareNoticesMistakes(t *testing.T) {
+	m := filled(100)
+	v := m.View()
+	model := maps.Collect(v.All)
+	m.Set(key(7), "w")
+	m.Delete(key(8))
+	later := maps.Clone(model)
+	later[key(7)] = "w"
+	delete(later, key(8))
+	compare(t, v, m.View(), model, later)
+	for name, spoil := range map[string]func(map[string]string){
+		"too many":  func(want map[string]string) { want[key(7)] = "v" },
+		"too few":   func(want map[string]string) { want[key(9)] = "w" },
+		"a removal": func(want map[string]string) { want[key(8)] = "v" },
+		"wrong":     func(want map[string]string) { want[key(7)] = "x" },
+	} {
+		want := maps.Clone(later)
+		spoil(want)
+		require.True(t, fails(func(t require.TestingT) { compare(t, v, m.View(), model, want) }), name)
+	}
+}
+
+// fails reports whether a check fails.
+func fails(check func(t require.TestingT)) bool {
+	var f failure
+	func() {
+		defer func() { _ = recover() }()
+		check(&f)
+	}()
+	return f.failed
+}
+
+type failure struct{ failed bool }
+
+func (f *failure) Errorf(string, ...any) { f.failed = true }
+func (f *failure) FailNow()              { panic("failed") }
+
+// FuzzDiff writes as its bytes say, takes views between, and compares them all.
+func FuzzDiff(f *testing.F) {
+	f.Add([]byte("a set, a view, a set\x00\x01\x02"), byte(0))
+	f.Add([]byte{255, 1, 2, 3, 255, 129, 130, 131, 255}, byte(1))
+	f.Add([]byte{1, 1, 1, 255, 129, 255, 1, 255}, byte(2))
+	f.Fuzz(func(t *testing.T, script []byte, collide byte) {
+		w := newTwin([]uint64{^uint64(0), 0, 0xff << 56}[collide%3])
+		const view = 255
+		for i, b := range script[:min(len(script), 2_000)] {
+			switch {
+			case b == view && len(w.views) < 6:
+				w.view()
+			case b&0x80 == 0:
+				for j := range int(b)%3*20 + 1 {
+					w.set(t, key(int(b)+j), fmt.Sprint(i%5))
+				}
+			default:
+				w.delete(t, key(int(b&0x7f)))
+			}
+		}
+		w.compareAll(t)
+	})
+}
+
+func BenchmarkDiff(b *testing.B) {
+	for _, size := range []struct{ entries, changes int }{{1_000, 10}, {1_000_000, 10}, {1_000_000, 1_000}} {
+		m := filled(size.entries)
+		old := m.View()
+		for i := range size.changes {
+			m.Set(key(i*(size.entries/size.changes)), "w")
+		}
+		now := m.View()
+		b.Run(fmt.Sprintf("%d of %d", size.changes, size.entries), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for range Diff(old, now) {
+				}
+			}
+		})
+	}
+	b.Run("1000 Sets of 1000000 under a view", func(b *testing.B) {
+		m := filled(1_000_000)
+		for b.Loop() {
+			_ = m.View()
+			for i := range 1_000 {
+				m.Set(key(i*1_000), "w")
+			}
+		}
+	})
+}
