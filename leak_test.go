@@ -1402,7 +1402,7 @@ func TestNoPowerCutLosesASync(t *testing.T) {
 		'y': func() { require.NoError(t, m.durably(m.store.Sync)) },
 		'b': func() { require.NoError(t, m.durably(m.store.Backup)) },
 		'c': func() { require.NoError(t, m.durably(m.store.Close)) },
-		'k': func() { m.process.Kill(); m.start() },
+		'k': func() { m.process.Before(nil); m.process.Kill(); m.start() },
 		'e': func() { m.edit() },
 	}
 	for _, script := range []string{"sysysybsysycsysyksysy", "yssybsycsbysyykysyksybk", "sykcsykysbkcyssy", "syesysyesbsyecsysyke"} {
@@ -1412,7 +1412,20 @@ func TestNoPowerCutLosesASync(t *testing.T) {
 			require.Empty(t, m.lost, "%s, %d", script, i)
 		}
 	}
+	m.process.Before(nil)
 	t.Logf("%d disks without power, %d different", m.images, len(m.tried))
+}
+
+// stride returns the distance between the operations that are tried: all of them, or a
+// sample that begins anywhere.
+func stride(t *testing.T) (first, by int) {
+	if os.Getenv("GENIE_LONG") != "" {
+		return 0, 1
+	}
+	const sample = 9
+	first = int(time.Now().UnixNano()) % sample
+	t.Logf("operations from %d on", first)
+	return first, sample
 }
 
 // edit has an editor put a plain file with the newest state in the place of the backup.
@@ -1428,7 +1441,8 @@ func TestNoPowerCutLosesASyncBesideABackup(t *testing.T) {
 	for _, save := range []string{"Backup", "Close"} {
 		for _, writes := range []bool{true, false} {
 			images := 0
-			for at, more := 0, true; more; at++ {
+			first, by := stride(t)
+			for at, more := first, true; more; at += by {
 				m := newMachine(t)
 				m.set()
 				require.NoError(t, m.durably(m.store.Sync))
@@ -1472,7 +1486,16 @@ func (m *machine) syncAt(at int, save string, writes bool) (images int) {
 	m.cut()
 	require.NoError(m.t, m.durably(m.store.Close))
 	m.cut()
+	m.process.Before(nil)
 	return m.images
+}
+
+// opName returns the name of operation n, if there was one.
+func opName(p *durabletest.Process, n int) string {
+	if names := p.OpNames(); n < len(names) {
+		return names[n]
+	}
+	return "none"
 }
 
 // Every operation fails once, or from then on until the disk heals. Nothing that was
@@ -1480,7 +1503,8 @@ func (m *machine) syncAt(at int, save string, writes bool) (images int) {
 func TestNoFaultLosesASync(t *testing.T) {
 	for _, sticky := range []bool{false, true} {
 		images, failed := 0, map[string]bool{}
-		for at, more := 0, true; more; at++ {
+		first, by := stride(t)
+		for at, more := first, true; more; at += by {
 			m := newMachine(t)
 			before := m.process.Ops()
 			m.process.FailAt(before+at, syscall.EIO, sticky)
@@ -1493,7 +1517,7 @@ func TestNoFaultLosesASync(t *testing.T) {
 			more = m.process.Ops() > before+at
 			if err := errors.Join(errs...); err != nil {
 				require.ErrorIs(t, err, syscall.EIO)
-				failed[m.process.OpNames()[before+at]] = true
+				failed[opName(m.process, before+at)] = true
 			}
 			m.process.Heal()
 			m.set()
@@ -1501,12 +1525,16 @@ func TestNoFaultLosesASync(t *testing.T) {
 			m.set()
 			require.NoError(t, m.durably(m.store.Sync))
 			m.cut()
-			require.Empty(t, m.lost, "operation %d, %s", at, m.process.OpNames()[before+at:][:1])
+			m.process.Before(nil)
+			require.Empty(t, m.lost, "operation %d, %s", at, opName(m.process, before+at))
 			images += m.images
 		}
 		t.Logf("sticky %v: %d disks without power; reported %d kinds: %q", sticky, images, len(failed), slices.Sorted(maps.Keys(failed)))
-		require.Contains(t, failed, "SyncData .store.json.tmp-*")
-		require.Contains(t, failed, "Write .store.json.tmp-*")
+		if by == 1 {
+			require.Contains(t, failed, "SyncData .store.json.tmp-*")
+			require.Contains(t, failed, "Write .store.json.tmp-*")
+		}
+		require.NotEmpty(t, failed)
 	}
 }
 
