@@ -1270,6 +1270,7 @@ func secondProcessOwns(t *testing.T, disk *durabletest.Disk, store *Store) error
 // every operation.
 type machine struct {
 	t       *testing.T
+	plant   func(*durabletest.Process) durable.FS // puts a bug between the store and the disk
 	disk    *durabletest.Disk
 	process *durabletest.Process
 	store   *Store
@@ -1284,14 +1285,18 @@ type machine struct {
 
 // newMachine starts a store in an empty folder.
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, disk: durabletest.NewDisk(), tried: map[string]bool{}}
+	return newFaultyMachine(t, func(p *durabletest.Process) durable.FS { return p })
+}
+
+func newFaultyMachine(t *testing.T, plant func(*durabletest.Process) durable.FS) *machine {
+	m := &machine{t: t, plant: plant, disk: durabletest.NewDisk(), tried: map[string]bool{}}
 	m.start()
 	return m
 }
 
 func (m *machine) start() {
 	m.process = m.disk.Process()
-	m.store = openJournal(m.t, m.process)
+	m.store = openJournal(m.t, m.plant(m.process))
 	m.process.Before(func(string, string) { m.cut() })
 }
 
@@ -1397,23 +1402,45 @@ func (m *machine) check(disk *durabletest.Disk, least int) {
 // failing everywhere.
 func TestNoPowerCutLosesASync(t *testing.T) {
 	m := newMachine(t)
-	do := map[byte]func(){
-		's': func() { m.set() },
-		'y': func() { require.NoError(t, m.durably(m.store.Sync)) },
-		'b': func() { require.NoError(t, m.durably(m.store.Backup)) },
-		'c': func() { require.NoError(t, m.durably(m.store.Close)) },
-		'k': func() { m.process.Before(nil); m.process.Kill(); m.start() },
-		'e': func() { m.edit() },
-	}
-	for _, script := range []string{"sysysybsysycsysyksysy", "yssybsycsbysyykysyksybk", "sykcsykysbkcyssy", "syesysyesbsyecsysyke"} {
-		for i := range len(script) {
-			do[script[i]]()
-			m.cut()
-			require.Empty(t, m.lost, "%s, %d", script, i)
-		}
+	for _, script := range scripts {
+		m.run(script)
+		require.Empty(t, m.lost, script)
 	}
 	m.process.Before(nil)
 	t.Logf("%d disks without power, %d different", m.images, len(m.tried))
+}
+
+// scripts are the orders of Sets, Syncs, Backups, Closes, kills, edits and removals.
+var scripts = []string{"sysysybsysycsysyksysy", "yssybsycsbysyykysyksybk", "sykcsykysbkcyssy", "syesysyesbsyecsysyke", "sysyrsysyrycsyryk"}
+
+// run carries out a script, until a power cut loses what was acknowledged.
+func (m *machine) run(script string) {
+	do := map[byte]func(){
+		's': m.set,
+		'y': func() { require.NoError(m.t, m.durably(m.store.Sync)) },
+		'b': func() { require.NoError(m.t, m.durably(m.store.Backup)) },
+		'c': func() { require.NoError(m.t, m.durably(m.store.Close)) },
+		'k': func() { m.process.Before(nil); m.process.Kill(); m.start() },
+		'e': m.edit,
+		'r': m.remove,
+	}
+	for i := range len(script) {
+		if do[script[i]](); len(m.lost) > 0 {
+			return
+		}
+		m.cut()
+	}
+}
+
+// remove has a user remove the file, and with it what was acknowledged.
+func (m *machine) remove() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	user := m.disk.Process()
+	if err := user.Remove(storePath); err == nil {
+		require.NoError(m.t, user.SyncDir("/disk/"))
+		m.acknowledged = 0
+	}
 }
 
 // stride returns the distance between the operations that are tried: all of them, or a
@@ -1489,6 +1516,143 @@ func (m *machine) syncAt(at int, save string, writes bool) (images int) {
 	m.process.Before(nil)
 	return m.images
 }
+
+// A spoiledDisk has a bug in the handles of new files, or in its look at the backup file.
+type spoiledDisk struct {
+	*durabletest.Process
+	handle func(name string, h durable.Handle) durable.Handle
+	seen   *fs.FileInfo // if it is not nil, the newest description of a new file
+}
+
+func (d *spoiledDisk) Create(name string) (durable.Handle, error) {
+	h, err := d.Process.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if d.seen != nil {
+		h = watchedHandle{h, d.seen}
+	}
+	return d.handle(name, h), nil
+}
+
+// Stat describes the newest file of this process as the backup file if that is gone.
+func (d *spoiledDisk) Stat(name string) (fs.FileInfo, error) {
+	info, err := d.Process.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) && name == storePath && d.seen != nil && *d.seen != nil {
+		return *d.seen, nil
+	}
+	return info, err
+}
+
+type watchedHandle struct {
+	durable.Handle
+	seen *fs.FileInfo
+}
+
+func (h watchedHandle) Stat() (fs.FileInfo, error) {
+	info, err := h.Handle.Stat()
+	*h.seen = info
+	return info, err
+}
+
+// lazySync does not sync steps.
+type lazySync struct{ durable.Handle }
+
+func (lazySync) SyncData() error { return nil }
+
+// forgivingSync takes a failed sync of steps for a success.
+type forgivingSync struct{ durable.Handle }
+
+func (h forgivingSync) SyncData() error { _ = h.Handle.SyncData(); return nil }
+
+// secondSync syncs a new file only as often as a backup without a journal does.
+type secondSync struct {
+	durable.Handle
+	synced *int
+}
+
+func (h secondSync) Sync() error {
+	if *h.synced++; *h.synced > 2 {
+		return nil
+	}
+	return h.Handle.Sync()
+}
+
+// noCatchUp leaves the steps out of a new file that has its first name yet.
+type noCatchUp struct {
+	durable.Handle
+	name string
+	disk **durabletest.Disk
+}
+
+func (h noCatchUp) Write(b []byte) (int, error) {
+	if _, exists := (*h.disk).ReadFile(h.name); exists && strings.HasPrefix(string(b), `{"step":`) {
+		return len(b), nil
+	}
+	return h.Handle.Write(b)
+}
+
+// The model sees wrong orders of the operations. Each bug is planted between the store
+// and the disk.
+func TestPlantedOrdersOfSteps(t *testing.T) {
+	plain := func(_ string, h durable.Handle) durable.Handle { return h }
+	spoil := func(handle func(string, durable.Handle) durable.Handle) func(*durabletest.Process) durable.FS {
+		return func(p *durabletest.Process) durable.FS { return &spoiledDisk{p, handle, nil} }
+	}
+	disk := new(*durabletest.Disk) // of the machine
+	beside := func(m *machine) {   // a Sync at every operation of a backup
+		for at := range 60 {
+			if len(m.lost) == 0 {
+				m.set()
+				_ = m.durably(m.store.Sync)
+				m.set()
+				m.syncAt(at, "Backup", true)
+				m.process.Before(func(string, string) { m.cut() })
+			}
+		}
+	}
+	for name, bug := range map[string]struct {
+		plant func(*durabletest.Process) durable.FS
+		run   func(m *machine)
+	}{
+		"A2 and A6, no look": {func(p *durabletest.Process) durable.FS {
+			return &spoiledDisk{p, plain, new(fs.FileInfo)}
+		}, func(m *machine) { m.run("sysyry") }},
+		"A5, a step is not synced": {spoil(func(_ string, h durable.Handle) durable.Handle { return lazySync{h} }),
+			func(m *machine) { m.run("sysysy") }},
+		"A5, a failed sync is forgiven": {spoil(func(_ string, h durable.Handle) durable.Handle { return forgivingSync{h} }),
+			func(m *machine) {
+				m.run("sysy")
+				m.set()
+				m.process.Before(func(op, _ string) {
+					if op == "SyncData" {
+						m.process.FailAt(m.process.Ops()-1, syscall.EIO, false)
+					}
+				})
+				_ = m.durably(m.store.Sync)
+				m.cut()
+			}},
+		"W6, the catching-up is not synced": {spoil(func(_ string, h durable.Handle) durable.Handle { return secondSync{h, new(int)} }),
+			beside},
+		"W6, no catching-up": {spoil(func(name string, h durable.Handle) durable.Handle { return noCatchUp{h, name, disk} }), beside},
+		"W10, the folder is not synced": {func(p *durabletest.Process) durable.FS { return noSyncDirDisk{p} },
+			func(m *machine) { m.run("sysybsysy") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newFaultyMachine(t, bug.plant)
+			*disk = m.disk
+			bug.run(m)
+			m.process.Before(nil)
+			require.NotEmpty(t, m.lost)
+			t.Log(m.lost[0])
+		})
+	}
+}
+
+// A noSyncDirDisk does not sync the folder.
+type noSyncDirDisk struct{ *durabletest.Process }
+
+func (noSyncDirDisk) SyncDir(string) error { return nil }
 
 // opName returns the name of operation n, if there was one.
 func opName(p *durabletest.Process, n int) string {
