@@ -187,6 +187,29 @@ func TestBesideAProgram(t *testing.T) {
 	require.Contains(t, genieCommand(t, "verify", path).output, "in the backup file")
 }
 
+// A program with a journal was killed, while it wrote a step.
+func TestJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.json")
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithJournal())
+	require.NoError(t, err)
+	for i := range 3 {
+		store.Set("a", strconv.Itoa(i))
+		require.NoError(t, store.Sync())
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	require.NoError(t, os.WriteFile(path, append(text, `{"step":3,"pre`...), 0o600))
+	found := genieCommand(t, "verify", path)
+	require.Zero(t, found.code)
+	require.Contains(t, found.output, "whole, 1 entry, in the backup file, with 2 steps; a crash has cut off a step")
+	require.Contains(t, found.output, "its 14 bytes")
+	require.Equal(t, "{\"a\":\"2\"}\n", genieCommand(t, "cat", path).output)
+	edited := strings.Replace(string(text), `{"a":"0"}`, `{"a":"9"}`, 1)
+	require.NoError(t, os.WriteFile(path, []byte(edited), 0o600))
+	require.Equal(t, 1, genieCommand(t, "verify", path).code)
+}
+
 func TestReaderThatHasHadEnough(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a closed pipe has another error there")

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/windevkay/forge/genie"
+	"github.com/windevkay/forge/genie/internal/codec"
+	"github.com/windevkay/forge/genie/internal/durable"
 )
 
 // open reads the backup at path, strictly, and touches nothing.
@@ -25,14 +27,39 @@ func verify(path string, out io.Writer) error {
 	if now := sourceOf(path); now != before {
 		where = before + ", then " + now
 	}
-	entries := "entries"
-	if store.Len() == 1 {
-		entries = "entry"
+	steps, err := stepsOf(path)
+	if err != nil {
+		return err
 	}
-	if _, err := fmt.Fprintf(out, "%s: whole, %d %s, in %s\n", path, store.Len(), entries, where); err != nil {
+	if _, err := fmt.Fprintf(out, "%s: whole, %s, in %s%s\n", path, count(store.Len(), "entry", "entries"), where, steps); err != nil {
 		return &outputError{err}
 	}
 	return nil
+}
+
+// stepsOf says how many steps a journal has behind its object, or nothing if it has
+// none.
+func stepsOf(path string) (words string, err error) {
+	var found codec.Extent
+	err = durable.Read(durable.OS{}, path, func(_ string, r io.Reader) error {
+		found, err = codec.DecodeJournal(r, func(keys, _ []string) int { return len(keys) }, func([]codec.Change) {})
+		return err
+	})
+	if found.Steps > 0 {
+		words = ", with " + count(found.Steps, "step", "steps")
+	}
+	if found.Torn > 0 {
+		words += fmt.Sprintf("; a crash has cut off a step that was not acknowledged: its %s do not count",
+			count(int(found.Torn), "byte", "bytes"))
+	}
+	return words, err
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 // sourceOf names the file that has the data of path: the backup file if it has

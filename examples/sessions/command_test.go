@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -148,22 +149,101 @@ func skipOnWindows(t *testing.T) {
 	}
 }
 
-func TestCommandIsKilled(t *testing.T) {
+// TestCommandIsKilledUnderLoad kills the process while browsers log in and out. Each
+// process has every login and logout that the ones before it have answered.
+func TestCommandIsKilledUnderLoad(t *testing.T) {
 	backup := filepath.Join(t.TempDir(), "sessions.json")
-	b := newBrowser(t)
-	p := startProcess(t, backup)
-	base := p.url()
-	b.login(base, "ada")
-	cookies := b.Jar.Cookies(b.at(base))
-	require.True(t, p.poll(func() bool {
-		text, _ := os.ReadFile(backup)
-		return bytes.Contains(text, []byte("ada"))
-	}))
-	require.Error(t, p.stop(t, os.Kill))
+	rounds := 4
+	if os.Getenv("GENIE_LONG") != "" {
+		rounds = 40
+	}
+	answered := map[string]string{} // the user of each token, "" after a logout
+	for round := range rounds {
+		p := startProcess(t, backup)
+		base := p.url()
+		require.NotEmpty(t, base, p.log.String())
+		for token, user := range answered {
+			require.Equal(t, user, whoIs(t, base, token))
+		}
+		var mu sync.Mutex
+		var clients sync.WaitGroup
+		for c := range 4 {
+			clients.Go(func() {
+				for n := 0; ; n++ {
+					user := fmt.Sprint("user", round, c, n)
+					token, ok := loginAs(base, user)
+					if !ok {
+						return
+					}
+					out := n%3 == 0
+					if out && !logoutOf(base, token) {
+						return // the process may have logged out, or not
+					}
+					mu.Lock()
+					if answered[token] = user; out {
+						answered[token] = ""
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		require.True(t, p.poll(func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(answered) >= (round+1)*30
+		}))
+		require.Error(t, p.stop(t, os.Kill))
+		clients.Wait()
+	}
+	base := startProcess(t, backup).url()
+	for token, user := range answered {
+		require.Equal(t, user, whoIs(t, base, token))
+	}
+	t.Logf("%d logins answered, %d kills", len(answered), rounds)
+}
 
-	base = startProcess(t, backup).url()
-	b.Jar.SetCookies(b.at(base), cookies)
-	require.Equal(t, "ada", b.me(base))
+// send makes a request with the cookie of token, and returns the answer if there is one.
+func send(method, address, token string, form url.Values) (*http.Response, string, bool) {
+	request, err := http.NewRequest(method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, "", false
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.AddCookie(&http.Cookie{Name: cookieName, Value: token})
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: bound}
+	r, err := client.Do(request)
+	if err != nil {
+		return nil, "", false
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	return r, string(body), err == nil
+}
+
+func loginAs(base, user string) (token string, ok bool) {
+	r, _, ok := send("POST", base+"/login", "", url.Values{"user": {user}})
+	if !ok || r.StatusCode != http.StatusOK {
+		return "", false
+	}
+	return r.Cookies()[0].Value, true
+}
+
+func logoutOf(base, token string) bool {
+	r, _, ok := send("POST", base+"/logout", token, nil)
+	return ok && r.StatusCode == http.StatusNoContent
+}
+
+// whoIs returns the user of token, or "" if the session has ended.
+func whoIs(t *testing.T, base, token string) string {
+	t.Helper()
+	r, body, ok := send("GET", base+"/me", token, nil)
+	require.True(t, ok)
+	if r.StatusCode == http.StatusUnauthorized {
+		return ""
+	}
+	var found session
+	require.NoError(t, json.Unmarshal([]byte(body), &found))
+	return found.User
 }
 
 // residents are the sessions that a backup has before a test.

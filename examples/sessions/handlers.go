@@ -44,7 +44,11 @@ func (h handlers) login(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a user is needed", http.StatusBadRequest)
 		return
 	}
-	token, begun := h.sessions.begin(user, tokenOf(r))
+	token, begun, err := h.sessions.begin(user, tokenOf(r))
+	if err != nil {
+		h.fail(w, "login", err)
+		return
+	}
 	http.SetCookie(w, cookie(r, token))
 	h.log.Info("login", "user", user)
 	h.answer(w, begun)
@@ -60,11 +64,21 @@ func (h handlers) me(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h handlers) logout(w http.ResponseWriter, r *http.Request) {
-	h.sessions.end(tokenOf(r))
+	if err := h.sessions.end(tokenOf(r)); err != nil {
+		h.fail(w, "logout", err)
+		return
+	}
 	gone := cookie(r, "")
 	gone.MaxAge = -1
 	http.SetCookie(w, gone)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// fail answers that the sessions cannot be saved. The login or logout counts until the
+// process ends, and the client may try again.
+func (h handlers) fail(w http.ResponseWriter, what string, err error) {
+	h.log.Error(what, "error", err)
+	http.Error(w, "the sessions cannot be saved", http.StatusInternalServerError)
 }
 
 // count and backup are for the operators of the service. This example answers

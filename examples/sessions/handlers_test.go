@@ -124,7 +124,7 @@ func TestConcurrentLogins(t *testing.T) {
 func TestBackupIsADownload(t *testing.T) {
 	base, s := newServer(t)
 	for u := range 3000 {
-		s.begin(fmt.Sprint("user", u), "")
+		_, _, _ = s.begin(fmt.Sprint("user", u), "")
 	}
 	b := newBrowser(t)
 	b.login(base, "ada")

@@ -9,10 +9,9 @@
 //	curl http://127.0.0.1:8080/sessions                     counts the sessions
 //	curl -OJ http://127.0.0.1:8080/backup                   downloads a backup
 //
-// Stop the service with ctrl-C or SIGTERM and start it again: all sessions are
-// back. A kill or a crash loses the logins and logouts since the last backup
-// began, which is at most the interval -every and the time a backup takes, while
-// backups succeed.
+// Stop the service in any way and start it again: all sessions are back. The service
+// answers a login or a logout once the disk has it, so a kill, a crash or a power cut
+// loses none. It may lose renewals of sessions since the last backup began.
 //
 // Only one process at a time can use a backup file. A second service may start
 // while the first is stopping, on another address or on the address of the first:

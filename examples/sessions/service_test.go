@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -138,6 +139,13 @@ func TestFailedAutomaticBackupIsLogged(t *testing.T) {
 		go func() { served <- runOn(ctx, listener, s, slog.New(slog.NewTextHandler(&log, nil))) }()
 		synctest.Wait()
 		require.NoError(t, os.RemoveAll(dir))
+		conn := listener.dial()
+		defer conn.Close()
+		fmt.Fprint(conn, "POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\nuser=ada")
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Contains(t, string(answer), "500 Internal Server Error", "a login that cannot be saved is not answered")
 		time.Sleep(2500 * time.Millisecond)
 		cancel()
 		require.ErrorIs(t, <-served, os.ErrNotExist, "the last backup failed as well")

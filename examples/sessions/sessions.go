@@ -30,9 +30,9 @@ func keyOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// begin logs user in and returns the session and its token. The session of the
-// old token, if any, ends.
-func (s sessions) begin(user, old string) (token string, begun session) {
+// begin logs user in and returns the session and its token, once a crash cannot undo
+// the login. The session of the old token, if any, ends.
+func (s sessions) begin(user, old string) (token string, begun session, err error) {
 	token = rand.Text()
 	begun = s.session(user)
 	key, value, oldKey := keyOf(token), begun.encode(), keyOf(old)
@@ -43,7 +43,7 @@ func (s sessions) begin(user, old string) (token string, begun session) {
 		tx.Set(key, value)
 		return nil
 	})
-	return token, begun
+	return token, begun, s.store.Sync()
 }
 
 // use returns the session of token, if the session has not expired. A session
@@ -62,6 +62,8 @@ func (s sessions) use(token string) (session, bool) {
 	}
 }
 
+// renew does not wait for the disk: a renewal that a crash undoes costs the user a
+// little of the lifetime.
 func (s sessions) renew(key, user string) (renewed session, ok bool) {
 	renewed = s.session(user)
 	value := renewed.encode()
@@ -76,8 +78,11 @@ func (s sessions) renew(key, user string) (renewed session, ok bool) {
 	return renewed, ok
 }
 
-// end removes the session of token.
-func (s sessions) end(token string) { s.store.Delete(keyOf(token)) }
+// end removes the session of token, and returns once a crash cannot undo that.
+func (s sessions) end(token string) error {
+	s.store.Delete(keyOf(token))
+	return s.store.Sync()
+}
 
 // count returns the number of sessions in constant time. An expired session counts
 // until the next sweep.

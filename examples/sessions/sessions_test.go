@@ -14,7 +14,8 @@ import (
 func TestSessionEndsALifetimeAfterItsLastUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSessions(t)
-		token, begun := s.begin("ada", "")
+		token, begun, err := s.begin("ada", "")
+		require.NoError(t, err)
 		require.Equal(t, time.Now().Add(time.Hour).UTC(), begun.Expires)
 
 		time.Sleep(20 * time.Minute)
@@ -40,11 +41,11 @@ func TestSweepRemovesWhatHasExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSessions(t)
 		for range 3 {
-			s.begin("early", "")
+			_, _, _ = s.begin("early", "")
 		}
 		s.store.Set("not a session", "edited by hand")
 		time.Sleep(45 * time.Minute)
-		token, _ := s.begin("late", "")
+		token, _, _ := s.begin("late", "")
 		require.Equal(t, 1, s.sweep(), "the value that is not a session")
 		time.Sleep(15 * time.Minute)
 		require.Equal(t, 4, s.count())
@@ -74,7 +75,7 @@ func TestSweptEveryInterval(t *testing.T) {
 		var sweeping sync.WaitGroup
 		sweeping.Go(func() { sweepEvery(t.Context(), time.Minute, s, quiet) })
 		t.Cleanup(sweeping.Wait) // the test's context ends before
-		s.begin("ada", "")
+		_, _, _ = s.begin("ada", "")
 		time.Sleep(59 * time.Minute)
 		require.Equal(t, 1, s.count())
 		time.Sleep(2 * time.Minute)
@@ -85,9 +86,9 @@ func TestSweptEveryInterval(t *testing.T) {
 
 func TestLogoutIsNotUndoneByARenewal(t *testing.T) {
 	s := newSessions(t)
-	token, _ := s.begin("ada", "")
+	token, _, _ := s.begin("ada", "")
 	// A request has read the session, and wants to renew it.
-	s.end(token)
+	require.NoError(t, s.end(token))
 	_, ok := s.renew(keyOf(token), "ada")
 	require.False(t, ok)
 	require.Zero(t, s.count())
@@ -95,13 +96,13 @@ func TestLogoutIsNotUndoneByARenewal(t *testing.T) {
 
 func TestLoginReplacesTheOldSession(t *testing.T) {
 	s := newSessions(t)
-	old, _ := s.begin("ada", "")
+	old, _, _ := s.begin("ada", "")
 	var logins sync.WaitGroup
 	done := make(chan struct{})
 	logins.Go(func() {
 		defer close(done)
 		for range 1000 {
-			old, _ = s.begin("ada", old)
+			old, _, _ = s.begin("ada", old)
 		}
 	})
 	for {
@@ -116,7 +117,7 @@ func TestLoginReplacesTheOldSession(t *testing.T) {
 
 func TestTokensAreNotInTheStore(t *testing.T) {
 	s := newSessions(t)
-	token, _ := s.begin("ada", "")
+	token, _, _ := s.begin("ada", "")
 	require.GreaterOrEqual(t, len(token), 26, "130 bits in base 32")
 	require.NoError(t, s.store.View(func(v *genie.View) error {
 		for key, value := range v.All() {

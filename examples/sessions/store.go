@@ -48,7 +48,7 @@ func withStore(ctx context.Context, s settings, log *slog.Logger, use func(*geni
 func openStore(ctx context.Context, path string, log *slog.Logger) (*genie.Store, error) {
 	return retryInUse(ctx, log, func() (*genie.Store, error) {
 		// NewStore fails at once: the loop waits, since the loop ends with ctx.
-		return genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
+		return genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0), genie.WithJournal())
 	})
 }
 

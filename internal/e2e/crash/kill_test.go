@@ -3,9 +3,11 @@
 package crash_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +40,59 @@ func TestKilledWritersLoseNothing(t *testing.T) {
 	spawn(t, "hold", path).expectLoad(acknowledged, acknowledged+1)
 	require.NotZero(t, leftBehind)
 	t.Logf("%d kills, %d backups, %d temporary files left and swept", n, acknowledged, leftBehind)
+}
+
+// Each process finds every Sync that the processes before it have acknowledged, and
+// never half an Update.
+func TestKilledSyncersLoseNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	var acknowledged [syncers]int
+	total, torn := 0, 0
+	for range sample(12, 240) {
+		c := spawn(t, "sync", path)
+		c.expect("READY")
+		for i := range syncers {
+			found := c.expect("FOUND")
+			require.EqualValues(t, i, found[0])
+			require.GreaterOrEqual(t, int(found[1]), acknowledged[i])
+			require.LessOrEqual(t, int(found[1]), acknowledged[i]+1, "a number that was not written")
+			acknowledged[i] = int(found[1])
+		}
+		c.expect("LOADED")
+		for range 20 + rand.N(200) {
+			ack := c.expect("ACK")
+			acknowledged[ack[0]] = int(ack[1])
+			total++
+		}
+		for _, line := range c.kill() {
+			var i, n int
+			if _, err := fmt.Sscanf(line, "ACK %d %d", &i, &n); err == nil {
+				acknowledged[i] = n
+				total++
+			}
+		}
+		entries, steps := folded(t, path)
+		torn += steps
+		for i := range syncers {
+			n := entries[fmt.Sprint("syncer ", i)]
+			require.Equal(t, n+filler, entries[fmt.Sprint("shadow ", i)], "half an Update")
+		}
+	}
+	require.NotZero(t, torn, "no process was killed with steps in its file")
+	t.Logf("%d acknowledged, %d files with steps", total, torn)
+}
+
+// folded returns what the file at path stands for, and 1 if it has steps.
+func folded(t *testing.T, path string) (entries map[string]string, steps int) {
+	t.Helper()
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithReadOnly())
+	require.NoError(t, err)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	if strings.Contains(string(text), "\n{\"step\":") {
+		steps = 1
+	}
+	return store.Snapshot(), steps
 }
 
 // A process that is killed while it loads, or before its first backup, takes

@@ -26,6 +26,7 @@ type role func(path string, args []string)
 var roles = map[string]role{
 	"write":   writeForever,
 	"hold":    loadAndHold,
+	"sync":    syncForever,
 	"cycle":   writeTwice,
 	"limited": writeTooMuch,
 	"add":     addOne,
@@ -111,6 +112,42 @@ func writeForever(path string, args []string) {
 		say("ACK %d %d %d", n, began.UnixNano(), time.Now().UnixNano())
 	}
 }
+
+// syncForever writes small steps, from several goroutines at once, beside automatic
+// backups and whole ones. The number of an acknowledgement is that of its goroutine.
+func syncForever(path string, args []string) {
+	say("READY")
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(duration(args, 0)), genie.WithJournal())
+	must(err)
+	var numbers [syncers]int
+	for i := range numbers {
+		value, _ := store.Get(fmt.Sprint("syncer ", i))
+		numbers[i], _ = strconv.Atoi(value)
+		say("FOUND %d %d", i, numbers[i])
+	}
+	say("LOADED 0 0 0")
+	store.StartAutoBackup(2 * time.Millisecond)
+	var all sync.WaitGroup
+	for i, n := range numbers {
+		all.Go(func() {
+			for n++; ; n++ {
+				must(store.Update(func(tx *genie.Tx) error {
+					tx.Set(fmt.Sprint("syncer ", i), strconv.Itoa(n))
+					tx.Set(fmt.Sprint("shadow ", i), strconv.Itoa(n)+filler)
+					return nil
+				}))
+				must(store.Sync())
+				say("ACK %d %d", i, n)
+				if n%50 == 0 {
+					must(store.Backup())
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+const syncers = 4
 
 // loadAndHold owns the file until the parent closes the input, and ends without a
 // Close.
