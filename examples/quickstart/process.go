@@ -53,19 +53,20 @@ func (p *process) next() (name string, err error) {
 }
 
 // kill ends the worker without a chance to say or to write a last thing (SIGKILL). It
-// returns how many files the worker had counted that next has not returned.
-func (p *process) kill() (more int, err error) {
+// returns the files that the worker had counted and next has not returned.
+func (p *process) kill() (more []string, err error) {
 	if err := p.cmd.Process.Kill(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	for {
-		if _, err := p.next(); err != nil {
+		name, err := p.next()
+		if err != nil {
 			break
 		}
-		more++
+		more = append(more, name)
 	}
 	if err := p.cmd.Wait(); err == nil {
-		return 0, errors.New("the worker had ended before it was killed")
+		return nil, errors.New("the worker had ended before it was killed")
 	}
 	return more, nil
 }

@@ -36,10 +36,10 @@ func (t *tour) walk(ctx context.Context) error {
 func (t *tour) say(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
 
 // count has the words counted by a worker that is killed on the way and by another
-// one that goes on from the last backup.
+// one that goes on.
 func (t *tour) count(ctx context.Context) error {
 	t.say("Counting the words of %d files in %s: %d goroutines, one store,", len(t.files), t.folder, counters)
-	t.say("backed up every %v.", interval)
+	t.say("backed up every %v, and a Sync after each file.", interval)
 	t.shown = time.Now()
 	counted, err := t.countAndKill(ctx)
 	if err != nil {
@@ -49,25 +49,33 @@ func (t *tour) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("Killed the worker (SIGKILL) when it had counted %d files.", counted)
-	t.say("Started it again: %d files are in the last backup, %d are counted again.", kept, counted-kept)
-	return t.countTheRest(ctx, kept)
+	again := 0
+	for _, name := range counted {
+		if !kept[name] {
+			again++
+		}
+	}
+	t.say("Killed the worker (SIGKILL) when it had counted and synced %d files.", len(counted))
+	t.say("Started it again: %d files are in its file, %d of the synced ones are counted again.", len(kept), again)
+	if again > 0 {
+		return errors.New("files are lost that a Sync had acknowledged")
+	}
+	return t.countTheRest(ctx, len(kept))
 }
 
-// countAndKill returns how many files a worker has counted that is killed after two
+// countAndKill returns the files that a worker has counted which is killed after two
 // files in five.
-func (t *tour) countAndKill(ctx context.Context) (counted int, err error) {
+func (t *tour) countAndKill(ctx context.Context) (counted []string, err error) {
 	worker, err := start(ctx, t.path, t.folder, os.Stderr)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer worker.end()
-	counted = len(t.files) * 2 / 5
-	if err := t.follow(worker, 0, counted); err != nil {
-		return 0, err
+	if counted, err = t.follow(worker, 0, len(t.files)*2/5); err != nil {
+		return nil, err
 	}
 	more, err := worker.kill()
-	return counted + more, err
+	return append(counted, more...), err
 }
 
 // countTheRest has a worker count all files but the first kept.
@@ -78,31 +86,33 @@ func (t *tour) countTheRest(ctx context.Context, kept int) error {
 	}
 	defer worker.end()
 	half := (kept + len(t.files)) / 2
-	if err := t.follow(worker, kept, half); err != nil {
+	if _, err := t.follow(worker, kept, half); err != nil {
 		return err
 	}
 	if err := t.visit(ctx); err != nil {
 		return err
 	}
-	if err := t.follow(worker, half, len(t.files)); err != nil {
+	if _, err := t.follow(worker, half, len(t.files)); err != nil {
 		return err
 	}
 	return worker.finish()
 }
 
-// follow reads what the worker counts, from the count from to the count to, and
-// shows the progress once a second.
-func (t *tour) follow(worker *process, from, to int) error {
+// follow reads which files the worker counts, from the number from to the number to,
+// and shows the progress once a second.
+func (t *tour) follow(worker *process, from, to int) (counted []string, err error) {
 	for n := from; n < to; n++ {
-		if _, err := worker.next(); err != nil {
-			return err
+		name, err := worker.next()
+		if err != nil {
+			return nil, err
 		}
+		counted = append(counted, name)
 		if time.Since(t.shown) >= time.Second {
 			t.say("  %d of %d", n+1, len(t.files))
 			t.shown = time.Now()
 		}
 	}
-	return nil
+	return counted, nil
 }
 
 // visit looks at the file while a worker owns it.
@@ -117,24 +127,25 @@ func (t *tour) visit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("Read the newest backup beside the worker: %d files.", counted)
+	t.say("Read its file beside the worker: %d files.", len(counted))
 	return nil
 }
 
-// counted returns how many files the newest backup has. If the folder is so small
-// that the worker is killed within the first interval, no backup exists.
-func (t *tour) counted() (n int, err error) {
+// counted returns the files that the worker's file has. If the worker is killed before
+// its first backup, no file exists.
+func (t *tour) counted() (names map[string]bool, err error) {
 	store, err := genie.NewStore(genie.WithPath(t.path), genie.WithReadOnly())
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil, nil
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	names = map[string]bool{}
 	for key := range store.All() {
-		if strings.HasPrefix(key, file) {
-			n++
+		if name, ok := strings.CutPrefix(key, file); ok {
+			names[name] = true
 		}
 	}
-	return n, nil
+	return names, nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	counters = 8 // goroutines
+	counters = 64 // goroutines; those that wait for a Sync share one fsync
 	interval = 100 * time.Millisecond
 
 	// The keys of the store. A key file+name says that the words of that file have
@@ -23,10 +23,10 @@ const (
 )
 
 // work is the worker. It counts the words of every file in folder that the store at
-// path does not have yet, and prints the name of a file once its words are in the
-// store. It may be killed at any moment. It closes the store when in ends.
+// path does not have yet, and prints the name of a file once its words are on the
+// disk. It may be killed at any moment. It closes the store when in ends.
 func work(path, folder string, in io.Reader, out io.Writer) (err error) {
-	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0), genie.WithJournal())
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,10 @@ func countAll(store *genie.Store, folder string, files []string, out io.Writer) 
 	return errors.Join(errs...)
 }
 
-// count adds the words of one file in one Update. So every backup has all words of
-// the file and the note that the file was counted, or nothing of both: a worker that
-// is killed neither loses nor doubles a word.
+// count adds the words of one file in one Update. So the disk has all words of the
+// file and the note that the file was counted, or nothing of both: a worker that is
+// killed neither loses nor doubles a word. Sync returns when the disk has them. The
+// goroutines that call it at once share one write and one fsync.
 func count(store *genie.Store, folder, name string, out io.Writer) error {
 	counts, err := words(folder, name)
 	if err != nil {
@@ -106,6 +107,9 @@ func count(store *genie.Store, folder, name string, out io.Writer) error {
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := store.Sync(); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%q\n", name)
