@@ -486,6 +486,9 @@ type Change struct {
 // the loop. The body runs on the caller's goroutine and may use the store. The view and
 // the changes end with their step: using them afterwards panics.
 //
+// A watcher that waits gets the next write at once. Beside writers that never pause, a
+// step comes every tenth of a second, so that the writers keep most of their rate.
+//
 // A step takes time in proportion to the parts of the map that were written since the
 // last step, and not to the map. A watcher keeps a view, with the costs that
 // [Store.View] names, until its next step.
@@ -508,14 +511,15 @@ type watcher struct {
 // nothingSeen is no version of any map.
 const nothingSeen = math.MaxUint64
 
-// A view makes the writes after it copy, so a watcher that took views without a pause
-// would slow down writers that never pause to a quarter. After a step over n writes a
-// watcher rests for n times restPerWrite before it takes the next view, up to
-// maxRest: writers keep at least half of their rate (BenchmarkWatch), and a watcher of
-// 1 000 writes a second does not notice.
+// A view makes the next write to each leaf copy the leaf, so a watcher that took views
+// without a pause would slow down writers that never pause to a quarter of their rate.
+// After a step over n writes a watcher rests for n times restPerWrite, up to maxRest.
+// Below 200 000 writes a second, rests stay short. Above, each is longer than the last
+// until maxRest is reached, and most writes find their leaf copied already: writers keep
+// at least half of their rate (bench/ratios, "Set beside a watcher").
 const (
-	restPerWrite = 500 * time.Nanosecond
-	maxRest      = 50 * time.Millisecond
+	restPerWrite = 5 * time.Microsecond
+	maxRest      = 100 * time.Millisecond
 )
 
 func restAfter(writes uint64) time.Duration {
