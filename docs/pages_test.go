@@ -130,6 +130,27 @@ func TestReadmeShowsCodeThatRuns(t *testing.T) {
 	}
 }
 
+// The table of durable writes is that of the kept run.
+func TestTheTableOfDurableWritesIsKept(t *testing.T) {
+	_, table, found := strings.Cut(read(t, "bench/results/durable.md"), "when it has returned\n\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	require.Contains(t, read(t, "README.md"), table)
+}
+
+var figure = regexp.MustCompile(`\d[\d.]* (?:ns|µs); \d[\d.]*`)
+
+// Each figure of the table of calls is one of the kept run.
+func TestTheTableOfCallsIsKept(t *testing.T) {
+	kept, checked := read(t, "bench/results/ratios.md"), 0
+	for _, cell := range figure.FindAllString(section(t, read(t, "README.md"), "Speed"), -1) {
+		time, ratio, _ := strings.Cut(cell, "; ")
+		require.Regexp(t, regexp.QuoteMeta("| "+time+" ")+".*"+regexp.QuoteMeta("| "+ratio+" of "), kept)
+		checked++
+	}
+	require.Greater(t, checked, 20)
+}
+
 // Files.
 
 var firstCell = regexp.MustCompile("(?m)^\\| `([^`]+)`")
