@@ -243,6 +243,11 @@ type steppedCmd struct{ outcome stepped }
 
 func (c steppedCmd) apply(st *state) { st.stepped(c.outcome) }
 
+// gatheredCmd comes from the timer of a step that waits for more callers of Sync.
+type gatheredCmd struct{ wait int }
+
+func (c gatheredCmd) apply(st *state) { st.gathered(c.wait) }
+
 // closeCmd asks for a last save, and then to let go of the file.
 type closeCmd struct{ reply chan error }
 

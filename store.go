@@ -1,20 +1,23 @@
 // Package genie keeps a map of strings in memory, safe for any number of
 // goroutines, and backs the map up to a file by itself.
 //
-//	store, err := genie.NewStore(genie.WithPath("app.json"))
-//	if err != nil {
-//		log.Fatal(err)
+//	func run(path string) (err error) {
+//		store, err := genie.NewStore(genie.WithPath(path))
+//		if err != nil {
+//			return err // the file is in use, is damaged, or its folder cannot be written
+//		}
+//		defer func() { err = errors.Join(err, store.Close()) }() // the last backup
+//		store.StartAutoBackup(time.Minute)                       // the others
+//		value, ok := store.Get("greeting")
+//		store.Set("greeting", "hello")
+//		…
 //	}
-//	defer store.Close() // writes a last backup; look at its error
-//	store.StartAutoBackup(time.Minute)
-//	store.Set("greeting", "hello")
-//	value, ok := store.Get("greeting")
 //
 // The next [NewStore] on the same path loads the backup. [Store.View] and
 // [Store.Update] read and write many keys as one step.
 //
 // A program that only needs a map shared by goroutines is better served by a map
-// under a [sync.RWMutex], which answers a read in a tenth of the time. A [Store]
+// under a [sync.RWMutex], which answers a read in a tenth of the time (bench/results). A [Store]
 // earns its cost where the contents must survive a restart, where a backup must
 // not stop the program, or where many reads or writes must see one consistent
 // state.
@@ -22,7 +25,8 @@
 // # Durability
 //
 // A write is in memory when its method returns. A crash loses the writes that came
-// after the last backup. A backup is durable when [Store.Backup] returns nil: the
+// after the last backup or [Store.Sync]. In a store [WithJournal], Sync and the automatic
+// backups write only what has changed. A backup is durable when [Store.Backup] returns nil: the
 // new file has replaced the old one as a whole and survives a power cut.
 //
 // One process owns a backup file: [NewStore] locks the file "NAME.lock" beside the
@@ -486,6 +490,9 @@ type Change struct {
 // the loop. The body runs on the caller's goroutine and may use the store. The view and
 // the changes end with their step: using them afterwards panics.
 //
+// A watcher that waits gets the next write at once. Beside writers that never pause, a
+// step comes every tenth of a second, so that the writers keep most of their rate.
+//
 // A step takes time in proportion to the parts of the map that were written since the
 // last step, and not to the map. A watcher keeps a view, with the costs that
 // [Store.View] names, until its next step.
@@ -508,14 +515,15 @@ type watcher struct {
 // nothingSeen is no version of any map.
 const nothingSeen = math.MaxUint64
 
-// A view makes the writes after it copy, so a watcher that took views without a pause
-// would slow down writers that never pause to a quarter. After a step over n writes a
-// watcher rests for n times restPerWrite before it takes the next view, up to
-// maxRest: writers keep at least half of their rate (BenchmarkWatch), and a watcher of
-// 1 000 writes a second does not notice.
+// A view makes the next write to each leaf copy the leaf, so a watcher that took views
+// without a pause would slow down writers that never pause to a quarter of their rate.
+// After a step over n writes a watcher rests for n times restPerWrite, up to maxRest.
+// Below 200 000 writes a second, rests stay short. Above, each is longer than the last
+// until maxRest is reached, and most writes find their leaf copied already: writers keep
+// at least half of their rate (bench/ratios, "Set beside a watcher").
 const (
-	restPerWrite = 500 * time.Nanosecond
-	maxRest      = 50 * time.Millisecond
+	restPerWrite = 5 * time.Microsecond
+	maxRest      = 100 * time.Millisecond
 )
 
 func restAfter(writes uint64) time.Duration {

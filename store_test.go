@@ -324,6 +324,19 @@ func ExampleStore_Backup() {
 	// Output: {"greeting":"hello"}
 }
 
+func ExampleStore_Sync() {
+	store, err := genie.NewStore(genie.WithPath("orders.json"), genie.WithJournal())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("order/17", "paid")
+	if err := store.Sync(); err != nil { // callers at once share one fsync
+		log.Fatal(err) // do not confirm the order
+	}
+	fmt.Println("order 17 survives a power cut")
+	// Output: order 17 survives a power cut
+}
+
 func ExampleStore_StartAutoBackup() {
 	store, err := genie.NewStore(genie.WithPath("auto.json"))
 	if err != nil {
@@ -346,13 +359,17 @@ func ExampleStore_StopAutoBackup() {
 	}
 	store.StartAutoBackup(time.Minute)
 	store.Set("state", "of a batch job")
-	store.StopAutoBackup()                 // writes no last backup
-	if err := store.Backup(); err != nil { // but this does
+	store.StopAutoBackup() // writes no last backup
+	contents, _ := os.ReadFile("stop.json")
+	fmt.Printf("%d bytes\n", len(contents))
+	if err := store.Backup(); err != nil {
 		log.Fatal(err)
 	}
-	contents, _ := os.ReadFile("stop.json")
+	contents, _ = os.ReadFile("stop.json")
 	fmt.Printf("%s", contents)
-	// Output: {"state":"of a batch job"}
+	// Output:
+	// 0 bytes
+	// {"state":"of a batch job"}
 }
 
 func ExampleStore_AutoBackupErrors() {
@@ -387,7 +404,9 @@ func ExampleStore_Close_onSignal() {
 	if err := store.Close(); err != nil {
 		log.Fatal(err) // the writes since the last backup are not on disk
 	}
-	// Output:
+	contents, _ := os.ReadFile("service.json")
+	fmt.Printf("%s", contents)
+	// Output: {"state":"of the service"}
 }
 
 func ExampleStore_Close() {

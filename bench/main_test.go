@@ -101,6 +101,13 @@ func TestReadmeShowsTheResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	overview, err := os.ReadFile("results/overview.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(overview) != results.Overview() {
+		t.Error("results/overview.md is not of results/results.json; run go run . -draw")
+	}
 	if !strings.Contains(string(readme), results.Overview()) {
 		t.Error("README shows another table than results/overview.md; copy that file")
 	}

@@ -112,11 +112,11 @@ func TestTheTableOfTheAPIIsComplete(t *testing.T) {
 	require.Equal(t, exported(t), slices.Compact(shown))
 }
 
-// Code in README is code that is compiled and run.
+// Code in README, and in the comment of the package, is code that is compiled and run.
 func TestReadmeShowsCodeThatRuns(t *testing.T) {
 	examples, minimal := read(t, "store_test.go"), read(t, "examples/minimal/main.go")
 	code := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(read(t, "README.md"), -1)
-	require.Len(t, code, 3)
+	require.Len(t, code, 4)
 	for _, block := range code {
 		var inFunction strings.Builder
 		for line := range strings.Lines(block[1]) {
@@ -125,7 +125,7 @@ func TestReadmeShowsCodeThatRuns(t *testing.T) {
 			}
 			inFunction.WriteString(line)
 		}
-		require.True(t, strings.Contains(examples, inFunction.String()) || strings.Contains(minimal, inFunction.String()),
+		require.True(t, strings.Contains(minimal, block[1]) || strings.Contains(examples, inFunction.String()) || strings.Contains(minimal, inFunction.String()),
 			"neither in an Example nor in examples/minimal:\n%s", block[1])
 	}
 }
@@ -255,6 +255,18 @@ func TestPromisesNameTheirTests(t *testing.T) {
 	require.Greater(t, rows, 20)
 }
 
+var recipeTitle = regexp.MustCompile(`(?m)^\*\*([^*]+)\.\*\*`)
+
+// Every recipe of README has a row in promises.md.
+func TestEveryRecipeIsListed(t *testing.T) {
+	promises := read(t, "docs/promises.md")
+	titles := recipeTitle.FindAllStringSubmatch(section(t, read(t, "README.md"), "Recipes"), -1)
+	require.Greater(t, len(titles), 6)
+	for _, title := range titles {
+		require.Contains(t, promises, "recipe \""+title[1]+"\"")
+	}
+}
+
 // Recipes.
 
 // recipe returns the commands under a recipe's title in README.
@@ -278,6 +290,12 @@ func recipe(t *testing.T, title string) string {
 // follow runs the commands of a recipe in folder, with the command genie.
 func follow(t *testing.T, folder, title string) string {
 	t.Helper()
+	return execute(t, folder, recipe(t, title))
+}
+
+// execute runs commands in folder, with the command genie.
+func execute(t *testing.T, folder, commands string) string {
+	t.Helper()
 	for _, need := range []string{"sh", "jq"} {
 		if _, err := exec.LookPath(need); err != nil {
 			t.Skip(err)
@@ -286,7 +304,7 @@ func follow(t *testing.T, folder, title string) string {
 	binaries := t.TempDir()
 	out, err := exec.Command("go", "build", "-o", binaries+string(filepath.Separator), root+"/cmd/genie").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	shell := exec.Command("sh", "-e", "-c", recipe(t, title))
+	shell := exec.Command("sh", "-e", "-c", commands)
 	shell.Dir = folder
 	shell.Env = append(os.Environ(), "PATH="+binaries+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	out, err = shell.CombinedOutput()
@@ -320,7 +338,11 @@ func TestRecipeLookAtABackup(t *testing.T) {
 func TestRecipeCopyAndRestore(t *testing.T) {
 	folder := t.TempDir()
 	closedWith(t, folder, "Oslo")
-	require.Contains(t, follow(t, folder, "**Take a copy and restore it.**"), "whole, 1 entry")
+	copying, restoring, found := strings.Cut(recipe(t, "**Take a copy and restore it.**"), "\n")
+	require.True(t, found)
+	execute(t, folder, copying)
+	closedWith(t, folder, "Bergen")
+	require.Contains(t, execute(t, folder, restoring), "whole, 1 entry")
 	store := open(t, folder)
 	require.Equal(t, map[string]string{"city": "Oslo"}, store.Snapshot())
 	require.NoError(t, store.Close())

@@ -16,7 +16,7 @@ type comparison struct {
 	Measured string       `json:"measured"` // usually a call of Genie
 	Against  string       `json:"against"`
 	MaxProcs int          `json:"gomaxprocs"`
-	Callers  int          `json:"callers"` // of either side
+	Callers  int          `json:"callers"` // of the measured side, and of the other unless its name says otherwise
 	Unit     measure.Unit `json:"unit"`
 	Figures  series       `json:"figures"` // of the measured side
 	Others   series       `json:"others"`  // of the other side

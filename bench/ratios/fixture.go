@@ -15,13 +15,13 @@ type fixture struct {
 	keys []string
 }
 
-func newFixture(n int) (*fixture, error) {
+func newFixture(n int, options ...genie.Option) (*fixture, error) {
 	dir, err := os.MkdirTemp("", "genie-ratios-")
 	if err != nil {
 		return nil, err
 	}
 	f := &fixture{dir: dir, keys: measure.Keys(n)}
-	f.Store, err = genie.NewStore(genie.WithPath(f.path()))
+	f.Store, err = genie.NewStore(append(options, genie.WithPath(f.path()))...)
 	if err != nil {
 		f.close()
 		return nil, err

@@ -38,6 +38,11 @@ func groups() []group {
 		{"during a backup, one processor", onProcessors(1, duringABackup)},
 		{"backup and load", backupAndLoad},
 		{"longest write", longestWrite},
+		{"steps", steps},
+		{"Set beside ticks", setBesideTicks},
+		{"Sync", syncs},
+		{"Sync during a backup", syncDuringABackup},
+		{"Set beside a watcher", setBesideAWatcher},
 	}
 	for _, processors := range []int{1, 2} {
 		for _, computing := range []int{2, 4} {

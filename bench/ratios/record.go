@@ -25,7 +25,7 @@ func newRecord(m *measurement, command string) *record {
 		Build:   report.DescribeBuild(nil),
 		Command: command,
 		Runs:    1,
-		Settings: fmt.Sprintf("rounds: %d, in each of which the sides take turns; a rate takes %v, beside computing goroutines %v",
+		Settings: fmt.Sprintf("rounds: %d, in each of which the sides take turns; a rate takes %v, beside computing goroutines %v, longer for steps, Sync and watchers",
 			m.rounds, m.idleWindow(), m.window),
 	}}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -25,8 +26,9 @@ func (t *tour) failedBackup(context.Context) (err error) {
 		return err
 	}
 
-	store.Set("a new entry", "that makes a backup necessary")
-	free, err := fillDisk(int64(len(before)) / 2)
+	store.Set("a new entry", strings.Repeat("large ", 1<<20))
+	limit := len(before) + 1<<20 // not enough for the entry
+	free, err := fillDisk(int64(limit))
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.say("On this system the tour cannot make a backup fail.")
 		return nil
@@ -41,7 +43,8 @@ func (t *tour) failedBackup(context.Context) (err error) {
 	if failure == nil {
 		return errors.New("a backup succeeded although no file could grow so long")
 	}
-	t.say("Let no file grow beyond %d bytes, as on a full disk, and the backup fails:", len(before)/2)
+	t.say("Set an entry of 6 MB, let no file grow beyond %d bytes, as on a full disk, and the", limit)
+	t.say("backup fails:")
 	t.say("  %v", failure)
 	if err := t.unchanged(before); err != nil {
 		return err

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A lockedMap is the map that one would write without genie: under a mutex, and
-// saved by json.Marshal.
+// A lockedMap is what a program would have without genie: a map under a mutex, saved by
+// json.Marshal.
 type lockedMap struct {
 	mu      sync.Mutex
 	entries map[string]string

@@ -1,4 +1,4 @@
-// Command quickstart shows in some ten seconds how a store of package genie
+// Command quickstart shows in ten to twenty seconds how a store of package genie
 // behaves, on real input, and checks the outcome itself.
 //
 //	go run ./examples/quickstart [folder]

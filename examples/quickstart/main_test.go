@@ -67,6 +67,18 @@ func TestTour(t *testing.T) {
 	require.Contains(t, out.String(), "genie: yes, 300 different words in 101 files.")
 }
 
+// A folder may be so small that a worker has counted all before it is killed.
+func TestTourOfSmallFolders(t *testing.T) {
+	for _, n := range []int{1, 2, 30} {
+		scratch(t)
+		folder := t.TempDir()
+		for i := range n {
+			require.NoError(t, os.WriteFile(filepath.Join(folder, fmt.Sprint(i)), []byte("a word"), 0o600))
+		}
+		require.NoError(t, run(t.Context(), []string{folder}, io.Discard), "%d files", n)
+	}
+}
+
 // README shows the output of a real run: every line of it is one that the program
 // still prints, but for numbers and names.
 func TestReadmeShowsTheTour(t *testing.T) {
@@ -199,7 +211,7 @@ func TestWorkerCountsOnlyWhatIsMissing(t *testing.T) {
 	require.NoError(t, work(path, folder, strings.NewReader(""), out))
 	counted, err := os.ReadFile(out.Name())
 	require.NoError(t, err)
-	require.Equal(t, 100, strings.Count(string(counted), "\n"))
+	require.Equal(t, 102, strings.Count(string(counted), "\n"), "the files, and two empty names")
 	require.NotContains(t, string(counted), "picture")
 }
 

@@ -44,6 +44,12 @@ func start(ctx context.Context, path, folder string, messages io.Writer) (*proce
 	return &process{cmd, in, bufio.NewScanner(out)}, cmd.Start()
 }
 
+// owning waits until the worker owns the file.
+func (p *process) owning() error {
+	_, err := p.next()
+	return err
+}
+
 // next waits for the next file that the worker has counted.
 func (p *process) next() (name string, err error) {
 	if !p.lines.Scan() {
@@ -52,8 +58,8 @@ func (p *process) next() (name string, err error) {
 	return strconv.Unquote(p.lines.Text())
 }
 
-// kill ends the worker without a chance to say or to write a last thing (SIGKILL). It
-// returns the files that the worker had counted and next has not returned.
+// kill ends the worker at once (SIGKILL). It returns the files that the worker had
+// counted and next has not returned.
 func (p *process) kill() (more []string, err error) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		return nil, err
@@ -63,7 +69,9 @@ func (p *process) kill() (more []string, err error) {
 		if err != nil {
 			break
 		}
-		more = append(more, name)
+		if name != "" {
+			more = append(more, name)
+		}
 	}
 	if err := p.cmd.Wait(); err == nil {
 		return nil, errors.New("the worker had ended before it was killed")

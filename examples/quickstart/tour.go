@@ -56,7 +56,8 @@ func (t *tour) count(ctx context.Context) error {
 		}
 	}
 	t.say("Killed the worker (SIGKILL) when it had counted and synced %d files.", len(counted))
-	t.say("Started it again: %d files are in its file, %d of the synced ones are counted again.", len(kept), again)
+	t.say("Started it again: %d files are in its file, so %d are missing, %d of the synced ones among them.",
+		len(kept), len(t.files)-len(kept), again)
 	if again > 0 {
 		return errors.New("files are lost that a Sync had acknowledged")
 	}
@@ -71,6 +72,9 @@ func (t *tour) countAndKill(ctx context.Context) (counted []string, err error) {
 		return nil, err
 	}
 	defer worker.end()
+	if err := worker.owning(); err != nil {
+		return nil, err
+	}
 	if counted, err = t.follow(worker, 0, len(t.files)*2/5); err != nil {
 		return nil, err
 	}
@@ -85,6 +89,9 @@ func (t *tour) countTheRest(ctx context.Context, kept int) error {
 		return err
 	}
 	defer worker.end()
+	if err := worker.owning(); err != nil {
+		return err
+	}
 	half := (kept + len(t.files)) / 2
 	if _, err := t.follow(worker, kept, half); err != nil {
 		return err
@@ -105,6 +112,9 @@ func (t *tour) follow(worker *process, from, to int) (counted []string, err erro
 		name, err := worker.next()
 		if err != nil {
 			return nil, err
+		}
+		if name == "" {
+			return nil, fmt.Errorf("the worker has counted %d files, not %d: the folder has changed", n, len(t.files))
 		}
 		counted = append(counted, name)
 		if time.Since(t.shown) >= time.Second {

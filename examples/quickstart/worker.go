@@ -24,7 +24,8 @@ const (
 
 // work is the worker. It counts the words of every file in folder that the store at
 // path does not have yet, and prints the name of a file once its words are on the
-// disk. It may be killed at any moment. It closes the store when in ends.
+// disk. It prints an empty name when it owns the file and when it has counted all. It may
+// be killed at any moment. When its input ends, it closes the store.
 func work(path, folder string, in io.Reader, out io.Writer) (err error) {
 	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0), genie.WithJournal())
 	if err != nil {
@@ -37,6 +38,7 @@ func work(path, folder string, in io.Reader, out io.Writer) (err error) {
 			fmt.Fprintln(os.Stderr, "worker:", err)
 		}
 	}()
+	fmt.Fprintf(out, "%q\n", "")
 	missing, err := uncounted(store, folder)
 	if err != nil {
 		return err
@@ -44,6 +46,7 @@ func work(path, folder string, in io.Reader, out io.Writer) (err error) {
 	if err := countAll(store, folder, missing, out); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "%q\n", "")
 	_, err = io.Copy(io.Discard, in)
 	return err
 }
