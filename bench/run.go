@@ -44,12 +44,14 @@ func run(ctx context.Context, s settings) error {
 
 func newResults(s settings) *report.Results {
 	results := &report.Results{
-		Date:     time.Now().UTC(),
-		Machine:  report.DescribeMachine(workDir(s)),
-		Build:    report.DescribeBuild(measured),
-		Command:  s.command,
-		Settings: s.String(),
-		Sizes:    s.sizes,
+		Head: report.Head{
+			Date:     time.Now().UTC(),
+			Machine:  report.DescribeMachine(workDir(s)),
+			Build:    report.DescribeBuild(measured),
+			Command:  s.command,
+			Settings: s.String(),
+		},
+		Sizes: s.sizes,
 	}
 	for _, system := range s.systems() {
 		results.Systems = append(results.Systems, contestant(system))

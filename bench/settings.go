@@ -10,6 +10,7 @@ import (
 
 	"github.com/windevkay/forge/genie/bench/measure"
 	"github.com/windevkay/forge/genie/bench/peer"
+	"github.com/windevkay/forge/genie/bench/report"
 )
 
 // settings are the values of the flags.
@@ -53,36 +54,11 @@ func parseFlags(flags *flag.FlagSet, args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	s.only, s.tasks, s.command = split(only), split(tasks), commandLine(flags)
+	s.only, s.tasks, s.command = split(only), split(tasks), report.CommandLine("go run .", flags)
 	if s.quick {
 		s.reduce(flags)
 	}
 	return s.withSizes(flags.Lookup("keys").Value.String())
-}
-
-// commandLine returns the command for the flags that the user set. It leaves the
-// folders out: paths say nothing to a reader on another machine, and the results
-// name the file system.
-func commandLine(flags *flag.FlagSet) string {
-	line := "go run ."
-	flags.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "out", "work":
-		case "quick":
-			line += strings.TrimSuffix(" -quick="+f.Value.String(), "=true")
-		default:
-			line += fmt.Sprintf(" -%s %s", f.Name, quoted(f.Value.String()))
-		}
-	})
-	return line
-}
-
-// quoted adds the quotes that a shell needs around the names of some systems.
-func quoted(value string) string {
-	if strings.ContainsAny(value, " *'") {
-		return strconv.Quote(value)
-	}
-	return value
 }
 
 // reduce takes the small values for all flags that the user did not set.

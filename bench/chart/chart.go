@@ -2,17 +2,8 @@
 package chart
 
 import (
-	"bytes"
-	"encoding/xml"
 	"fmt"
-	"slices"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/text"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"strings"
 
 	"github.com/windevkay/forge/genie/bench/measure"
 	"github.com/windevkay/forge/genie/bench/peer"
@@ -25,7 +16,8 @@ type Chart struct {
 	Name    string // of the file, without theme and ending
 	Title   string
 	Caption string
-	Series  []Series // at most two, which is what the themes have colours for
+	Axis    string   // what the scale counts
+	Series  []Series // at most two: a full and a hollow bar
 }
 
 // A Series is one bar in each group.
@@ -43,46 +35,67 @@ func Charts(r *report.Results) []Chart {
 	return append(charts, throughput(64))
 }
 
+const logarithmic = "; logarithmic: each line is ten times the last"
+
 func backupPause(entries int) Chart {
 	table := measure.BackupPaced(entries)
 	return Chart{
-		Name:    "backup-pause",
-		Title:   "Slowest operation during a backup of " + measure.Count(entries) + " entries",
-		Caption: "with four readers and four writers; median and, thin, lowest to highest of the repeats; logarithmic; shorter is better",
+		Name:  "backup-pause",
+		Title: "How long a backup of " + inWords(entries) + " entries holds up a call",
+		Caption: "Four readers and four writers call each store while the store backs up. " +
+			"A bar is the time of the slowest call that any of them made: shorter is better.",
+		Axis: "time of the slowest call" + logarithmic,
 		Series: []Series{
-			{"read", table, measure.SlowestRead},
-			{"write", table, measure.SlowestWrite},
+			{"reads", table, measure.SlowestRead},
+			{"writes", table, measure.SlowestWrite},
 		},
 	}
+}
+
+// inWords returns a count for the title of a chart.
+func inWords(n int) string {
+	return strings.NewReplacer(" k", " thousand", " M", " million").Replace(measure.Count(n))
 }
 
 func throughput(callers int) Chart {
 	column := measure.ForCallers(callers)
 	return Chart{
-		Name:    "throughput",
-		Title:   "Operations per second, " + column,
-		Caption: "median and, thin, lowest to highest of the repeats; logarithmic; longer is better",
+		Name:  "throughput",
+		Title: "Calls per second, " + column + " at once",
+		Caption: "Each caller reads or writes one entry, waits for the answer and calls again. " +
+			"A bar is the calls of all callers together: longer is better.",
+		Axis: "calls per second (k: thousand, M: million)" + logarithmic,
 		Series: []Series{
-			{"read", measure.ReadTable, column},
-			{"write", measure.WriteTable, column},
+			{"reads", measure.ReadTable, column},
+			{"writes", measure.WriteTable, column},
 		},
 	}
 }
 
 // SVG draws the chart in a theme.
 func (c Chart) SVG(r *report.Results, theme Theme) ([]byte, error) {
+	l, err := c.layout(r, theme)
+	if err != nil {
+		return nil, err
+	}
+	return l.encode(width, l.y, c.Title, c.description(l.groups, l.axis.unit)), nil
+}
+
+func (c Chart) layout(r *report.Results, theme Theme) (*layout, error) {
 	groups := c.groups(r)
 	if len(groups) == 0 {
 		return nil, fmt.Errorf("chart %s: the results have no such figures", c.Name)
 	}
-	p := plot.New()
-	style(p, theme)
-	bars := newBars(groups, r.Unit(c.Series[0].Table, c.Series[0].Column), theme)
-	bars.addTo(p)
-	for i, series := range c.Series {
-		p.Legend.Add(series.Label, swatch{theme.peers[i]})
-	}
-	return c.render(p, theme, groups, bars.unit)
+	l := newLayout(c, groups, r.Unit(c.Series[0].Table, c.Series[0].Column), theme)
+	l.draw()
+	return l, nil
+}
+
+// A group is the bars of one system.
+type group struct {
+	name        string
+	highlighted bool
+	bars        []report.Summary
 }
 
 // groups leaves out the systems without a figure.
@@ -102,75 +115,57 @@ func (c Chart) groups(r *report.Results) []group {
 	return groups
 }
 
-func style(p *plot.Plot, theme Theme) {
-	p.BackgroundColor = nil // render has filled the whole picture
-	p.X.Tick.Label.Font = sans(9)
-	p.Y.Tick.Label.Font = sans(10)
-	p.Legend.TextStyle.Font = sans(10)
-	p.Legend.Padding = vg.Points(4)
-	p.Legend.XOffs = -vg.Points(6)
-	p.X.Tick.Label.Color = theme.text
-	p.Y.Tick.Label.Color = theme.text
-	p.Legend.TextStyle.Color = theme.text
-	p.X.LineStyle.Color = theme.grid
-	p.X.Tick.LineStyle.Color = theme.grid
-	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
-}
-
-func sans(size float64) font.Font {
-	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
-}
-
-// render draws title and caption itself: the plotting library centres a title,
-// and leaves room for an axis label as if the axis were linear.
-func (c Chart) render(p *plot.Plot, theme Theme, groups []group, unit measure.Unit) ([]byte, error) {
-	const ( // in points; 600 of them are 800 pixels
-		width    = 600
-		perGroup = 27
-		head     = 51
-		foot     = 24
-		margin   = 12
-	)
-	svg := vgsvg.New(width, vg.Length(head+len(groups)*perGroup+foot))
-	canvas := draw.New(outlines{svg})
-	canvas.SetColor(theme.background)
-	canvas.Fill(canvas.Rectangle.Path())
-	line := func(size float64, down vg.Length, words string) {
-		style := text.Style{Color: theme.text, Font: sans(size), Handler: plot.DefaultTextHandler}
-		canvas.FillText(style, vg.Point{X: margin, Y: canvas.Max.Y - down}, words)
+// places tells how many systems are better than Genie, series by series, and the order
+// of the bars.
+func (c Chart) places(groups []group, unit measure.Unit) string {
+	order := "Best " + c.Series[0].Label + " first."
+	var places []string
+	for i, series := range c.Series {
+		if place := place(groups, i, unit); place > 0 {
+			places = append(places, fmt.Sprintf("%d of %d for %s", place, len(groups), series.Label))
+		}
 	}
-	line(14, 22, c.Title)
-	line(9, 38, c.Caption)
-	p.Draw(draw.Crop(canvas, margin, -margin, margin/2, -head))
-	return encode(svg, c.Title, c.description(groups, unit))
+	if len(places) == 0 {
+		return order
+	}
+	return order + " Genie's place: " + strings.Join(places, ", ") + "."
+}
+
+// place returns the place of Genie in a series, from 1 on, or 0 without Genie.
+func place(groups []group, series int, unit measure.Unit) int {
+	for _, genie := range groups {
+		if !genie.highlighted {
+			continue
+		}
+		better := 0
+		for _, g := range groups {
+			if ahead(g.bars[series].Median, genie.bars[series].Median, unit) {
+				better++
+			}
+		}
+		return better + 1
+	}
+	return 0
+}
+
+func ahead(a, b float64, unit measure.Unit) bool {
+	if unit.HigherIsBetter() {
+		return a > b
+	}
+	return a < b
 }
 
 // description is the chart in words.
 func (c Chart) description(groups []group, unit measure.Unit) string {
-	text := c.Caption
-	for _, g := range groups {
-		text += "; " + g.name
-		for i, bar := range g.bars {
-			text += ", " + c.Series[i].Label + " " + report.Figure(bar.Median, unit)
+	text := c.Caption + " Medians: "
+	for i, g := range groups {
+		if i > 0 {
+			text += "; "
+		}
+		text += g.name
+		for j, bar := range g.bars {
+			text += ", " + c.Series[j].Label + " " + report.Figure(bar.Median, unit)
 		}
 	}
-	return text
-}
-
-// encode returns the picture, with its title and description for readers of screens.
-func encode(canvas *vgsvg.Canvas, title, description string) ([]byte, error) {
-	var svg, words bytes.Buffer
-	if _, err := canvas.WriteTo(&svg); err != nil {
-		return nil, err
-	}
-	for _, e := range [][2]string{{"title", title}, {"desc", description}} {
-		words.WriteString("<" + e[0] + ">")
-		if err := xml.EscapeText(&words, []byte(e[1])); err != nil {
-			return nil, err
-		}
-		words.WriteString("</" + e[0] + ">\n")
-	}
-	root := bytes.Index(svg.Bytes(), []byte("<svg"))
-	begin := root + bytes.IndexByte(svg.Bytes()[root:], '>') + 1
-	return slices.Concat(svg.Bytes()[:begin], []byte("\n"), words.Bytes(), svg.Bytes()[begin:]), nil
+	return text + "."
 }

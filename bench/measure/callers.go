@@ -28,10 +28,12 @@ func (c *callers) start(n int, op Operation) {
 	}
 }
 
+// loop calls at least once: on a busy machine a caller may get no processor before the
+// window is over, and a rate of zero has no ratio.
 func (c *callers) loop(caller int, op Operation) {
 	first := caller * callerSpread
 	call := first
-	for !c.stop.Load() {
+	for call == first || !c.stop.Load() {
 		op(caller, call)
 		call++
 	}

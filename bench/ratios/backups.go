@@ -13,7 +13,6 @@ import (
 	"github.com/windevkay/forge/genie"
 	"github.com/windevkay/forge/genie/bench/measure"
 	"github.com/windevkay/forge/genie/bench/peer"
-	"github.com/windevkay/forge/genie/bench/report"
 )
 
 const million = 1_000_000
@@ -31,7 +30,7 @@ func duringABackup(m *measurement) error {
 	crew := measure.Crew{Read: f.setOrGet, Write: f.setOrGet, Size: 2}
 	var busy, idle measure.Calls
 	var failed error
-	medians := m.medians(
+	figures := m.inTurns(
 		func() float64 {
 			var err error
 			busy, err = crew.During(f.Backup)
@@ -45,10 +44,15 @@ func duringABackup(m *measurement) error {
 		},
 		func() float64 { return idle.Slowest().Seconds() },
 	)
-	t := m.ratios()
-	t.ratio("calls during a backup, against idle", medians[0], medians[2], measure.PerSecond, atLeast(0.7))
-	t.ratio("slowest call during a backup, against idle", medians[1], medians[3], measure.Seconds, atMost(10))
-	return errors.Join(failed, t.Flush())
+	m.compare(comparison{
+		Measured: "calls during a backup of 1 M", Against: "calls without", Callers: 2 * crew.Size, Unit: measure.PerSecond,
+		Figures: figures[0], Others: figures[2], Target: atLeast(0.7),
+	})
+	m.compare(comparison{
+		Measured: "the slowest of those calls", Against: "the slowest without", Callers: 2 * crew.Size, Unit: measure.Seconds, SingleCalls: true,
+		Figures: figures[1], Others: figures[3], Target: atMost(10),
+	})
+	return failed
 }
 
 func (f *fixture) setOrGet(_, call int) {
@@ -79,16 +83,21 @@ func backupAndLoad(m *measurement) error {
 	}
 	var failed error
 	loads := 0
-	medians := m.medians(
+	times := m.inTurns(
 		seconds(&failed, f.Backup),
 		seconds(&failed, func() error { return marshalAndSync(byHand, plain) }),
 		seconds(&failed, func() error { loads++; return loadOnce(copies[loads-1]) }),
 		seconds(&failed, func() error { return unmarshal(byHand) }),
 	)
-	t := m.ratios()
-	t.ratio("backup, against json.Marshal, write, fsync", medians[0], medians[1], measure.Seconds, atMost(0.5))
-	t.ratio("load, against read, json.Unmarshal", medians[2], medians[3], measure.Seconds, atMost(0.65))
-	return errors.Join(failed, allocations(t, f), t.Flush())
+	m.compare(comparison{
+		Measured: "a backup of 1 M keys", Against: "json.Marshal, write, fsync", Unit: measure.Seconds,
+		Figures: times[0], Others: times[1], Target: atMost(0.5),
+	})
+	m.compare(comparison{
+		Measured: "a load of 1 M keys", Against: "read, json.Unmarshal", Unit: measure.Seconds,
+		Figures: times[2], Others: times[3], Target: atMost(0.65),
+	})
+	return errors.Join(failed, m.allocations(f))
 }
 
 // seconds measures the seconds of work without the garbage of the work before.
@@ -101,7 +110,8 @@ func seconds(failed *error, work func() error) func() float64 {
 	}
 }
 
-func allocations(t table, f *fixture) error {
+// allocations are counted in a single backup: they do not depend on the machine.
+func (m *measurement) allocations(f *fixture) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if err := f.Backup(); err != nil {
@@ -112,7 +122,10 @@ func allocations(t table, f *fixture) error {
 	if err != nil {
 		return err
 	}
-	t.ratio("allocated by a backup, against the file", float64(after.TotalAlloc-before.TotalAlloc), float64(info.Size()), measure.Bytes, atMost(0.01))
+	m.compare(comparison{
+		Measured: "memory allocated by a backup of 1 M keys", Against: "the size of the file", Unit: measure.Bytes,
+		Figures: series{float64(after.TotalAlloc - before.TotalAlloc)}, Others: series{float64(info.Size())}, Target: atMost(0.01),
+	})
 	return nil
 }
 
@@ -182,22 +195,20 @@ func backupsBeside(computing int) func(*measurement) error {
 		}
 		defer actor.Close()
 		actor.Populate(measure.Pairs(entries, measure.Old))
-		t := m.table("20 k keys", fmt.Sprintf("beside %d computing goroutines", computing), "idle", "ratio")
 		return errors.Join(
-			m.besideAndIdle(t, computing, "Backup", f.Backup),
-			m.besideAndIdle(t, computing, "WriteTo", func() error { _, err := f.WriteTo(io.Discard); return err }),
-			m.besideAndIdle(t, computing, "backup of an actor with closures", actor.Backup),
+			m.besideAndIdle(computing, "Backup of 20 k keys", f.Backup),
+			m.besideAndIdle(computing, "WriteTo of 20 k keys", func() error { _, err := f.WriteTo(io.Discard); return err }),
+			m.besideAndIdle(computing, "control, not Genie: backup of an actor with closures", actor.Backup),
 			// The last row, because a closed store gives up its file. The Set
 			// leaves each Close a write to save.
-			m.besideAndIdle(t, computing, "Close", func() error { f.Set(f.key(0), "v"); return f.Close() }),
-			t.Flush())
+			m.besideAndIdle(computing, "Close with 20 k keys", func() error { f.Set(f.key(0), "v"); return f.Close() }))
 	}
 }
 
-func (m *measurement) besideAndIdle(t table, computing int, name string, call func() error) error {
+func (m *measurement) besideAndIdle(computing int, name string, call func() error) error {
 	var failed error
 	limit := 5 * m.window
-	medians := m.medians(
+	times := m.inTurns(
 		func() float64 {
 			// Collected before: runtime.GC yields thousands of times, and each
 			// time waits for all neighbours.
@@ -210,11 +221,10 @@ func (m *measurement) besideAndIdle(t table, computing int, name string, call fu
 		},
 		func() float64 { runtime.GC(); return secondsPerCall(m.idleWindow(), call, &failed) },
 	)
-	beside, idle, over := medians[0], medians[1], ""
-	if beside >= limit.Seconds() {
-		over = "over "
-	}
-	t.row(name, over+report.Figure(beside, measure.Seconds), report.Figure(idle, measure.Seconds), fmt.Sprintf("%s%.3g", over, beside/idle))
+	m.compare(comparison{
+		Measured: name, Against: "the same, idle", Unit: measure.Seconds,
+		Figures: times[0], Others: times[1], Limit: limit,
+	})
 	return failed
 }
 

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/windevkay/forge/genie/bench/measure"
 	"github.com/windevkay/forge/genie/bench/peer"
-	"github.com/windevkay/forge/genie/bench/report"
 )
 
 // A kind is a kind of call.
@@ -49,38 +47,31 @@ func calls(computing int) func(*measurement) error {
 			window, goals = m.window, besideBounds
 		}
 		defer measure.Compute(computing).Stop()
-		t := m.table("call", "Genie", "of a channel round trip", "of an actor with closures", "of a tuned actor")
 		for _, n := range []int{1, 8, 64, 512} {
-			m.callsBy(c, t, n, window, goals)
+			m.callsBy(c, n, window, goals)
 		}
-		return t.Flush()
+		return nil
 	}
 }
 
-func (m *measurement) callsBy(c *contest, t table, callers int, window time.Duration, goals map[string]bounds) {
-	sides := []func() float64{c.roundTripNanoseconds(callers, window)}
+func (m *measurement) callsBy(c *contest, callers int, window time.Duration, goals map[string]bounds) {
+	sides := []func() float64{c.roundTripSeconds(callers, window)}
 	for _, k := range kinds {
 		for _, store := range []*peer.Store{c.genie, c.closures, c.typed} {
-			sides = append(sides, c.nanoseconds(store, k, callers, window))
+			sides = append(sides, c.seconds(store, k, callers, window))
 		}
 	}
-	medians := m.medians(sides...)
+	figures := m.inTurns(sides...)
 	for i, k := range kinds {
-		roundTrip, genie, closures, typed := medians[0], medians[3*i+1], medians[3*i+2], medians[3*i+3]
-		goal := goals[k.name]
-		t.row(k.name+", "+measure.ForCallers(callers), nanoseconds(genie),
-			of(genie, roundTrip, goal.roundTrip),
-			of(genie, closures, goal.closures),
-			of(genie, typed, noTarget))
+		genie, goal := figures[3*i+1], goals[k.name]
+		against := func(other string, figures series, goal target) {
+			m.compare(comparison{
+				Measured: k.name, Against: other, Callers: callers, Unit: measure.Seconds,
+				Figures: genie, Others: figures, Target: goal,
+			})
+		}
+		against("a channel round trip", figures[0], goal.roundTrip)
+		against(k.name+" of an actor with closures", figures[3*i+2], goal.closures)
+		against(k.name+" of a tuned actor", figures[3*i+3], noTarget)
 	}
-}
-
-func nanoseconds(value float64) string { return report.Figure(value/1e9, measure.Seconds) }
-
-func of(got, base float64, goal target) string {
-	cell := fmt.Sprintf("%.2f of %s", got/base, nanoseconds(base))
-	if goal != noTarget {
-		cell += " (" + goal.verdict(got/base) + ")"
-	}
-	return cell
 }

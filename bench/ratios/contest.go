@@ -55,13 +55,13 @@ func (c *contest) close() {
 	os.RemoveAll(c.dir)
 }
 
-// nanoseconds measures the nanoseconds per call of n callers together.
-func (c *contest) nanoseconds(store *peer.Store, k kind, n int, window time.Duration) func() float64 {
+// seconds measures the seconds per call of n callers together.
+func (c *contest) seconds(store *peer.Store, k kind, n int, window time.Duration) func() float64 {
 	op := k.op(store, c.keys)
-	return func() float64 { return 1e9 / measure.Rate(n, window, op, store.AwaitWrites) }
+	return func() float64 { return 1 / measure.Rate(n, window, op, store.AwaitWrites) }
 }
 
-func (c *contest) roundTripNanoseconds(n int, window time.Duration) func() float64 {
+func (c *contest) roundTripSeconds(n int, window time.Duration) func() float64 {
 	op := c.roundTrip.op(n)
-	return func() float64 { return 1e9 / measure.Rate(n, window, op, func() {}) }
+	return func() float64 { return 1 / measure.Rate(n, window, op, func() {}) }
 }

@@ -6,26 +6,31 @@ import (
 	"time"
 
 	"github.com/windevkay/forge/genie/bench/measure"
-	"github.com/windevkay/forge/genie/bench/report"
 	"github.com/windevkay/forge/genie/internal/trie"
 )
 
 // longestWrite times every write of the owner's map: all keys are overwritten
 // under a held view, and again after its release. Writes during which the kernel
 // took the processor away, usually for one of its ticks, are not the map's and do
-// not count.
+// not count. The sizes are measured one after the other and not in turns: the garbage
+// collector would charge the writes of a small map for a large map beside it.
 func longestWrite(m *measurement) error {
 	small, large := m.writes(100_000), m.writes(million)
-	t := m.ratios()
-	t.ratio("99.99 % of writes take at most, 1 M keys against 100 k", large.high, small.high, measure.Seconds, atMost(2))
-	t.ratio("the longest write, 1 M keys against 100 k", large.longest, small.longest, measure.Seconds, atMost(5))
-	return t.Flush()
+	m.compare(comparison{
+		Measured: "99.99 % of writes take at most, 1 M keys", Against: "the same, 100 k keys", Unit: measure.Seconds,
+		Figures: large.high, Others: small.high, Target: atMost(2),
+	})
+	m.compare(comparison{
+		Measured: "the longest write, 1 M keys", Against: "the same, 100 k keys", Unit: measure.Seconds,
+		Figures: large.longest, Others: small.longest, Target: atMost(5),
+	})
+	return nil
 }
 
-// writeTimes are seconds: medians over the rounds.
+// writeTimes are seconds.
 type writeTimes struct {
-	high    float64 // the 99.99th percentile
-	longest float64
+	high    series // the 99.99th percentile
+	longest series
 }
 
 func (m *measurement) writes(n int) writeTimes {
@@ -35,14 +40,14 @@ func (m *measurement) writes(n int) writeTimes {
 	for _, key := range keys {
 		entries.Set(key, "old")
 	}
-	var high, longest []float64
+	var times writeTimes
 	for range m.rounds {
 		took := overwriteTwice(entries, keys)
 		slices.Sort(took)
-		high = append(high, took[len(took)-1-len(took)/10_000].Seconds())
-		longest = append(longest, took[len(took)-1].Seconds())
+		times.high = append(times.high, took[len(took)-1-len(took)/10_000].Seconds())
+		times.longest = append(times.longest, took[len(took)-1].Seconds())
 	}
-	return writeTimes{report.Summarize(high).Median, report.Summarize(longest).Median}
+	return times
 }
 
 // overwriteTwice returns the duration of every write without a context switch.

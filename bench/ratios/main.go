@@ -1,15 +1,18 @@
 // Ratios measures Genie's speed and memory as ratios of two sides, measured in
-// turns in one run, and prints tables as Markdown. Machines are shared and clocks drift; a
-// ratio of medians withstands both.
+// turns in one run, and prints tables as Markdown. Machines are shared and clocks
+// drift; a ratio of two figures of one round withstands both.
 //
 //	go run ./ratios                  # everything, half an hour
+//	go run ./ratios -out results     # the same, kept in results/ratios.md and .json
 //	go run ./ratios -only beside     # the groups with "beside" in their names
 //	go run ./ratios -guard           # exit 1 if a Get or a Set has become slow
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -53,39 +56,77 @@ func groups() []group {
 	return list
 }
 
+// settings are the values of the flags.
+type settings struct {
+	command string // the command line that gives these settings
+	only    string
+	guard   bool
+	out     string // folder to keep the run in, or empty
+	rounds  int
+	window  time.Duration
+}
+
 func main() {
-	only := flag.String("only", "", "measure the groups with this in their `name`")
-	guard := flag.Bool("guard", false, "check Get and Set alone, with room for noise, and fail if they are slow")
-	m := &measurement{out: os.Stdout}
-	flag.IntVar(&m.rounds, "rounds", 5, "`times` to measure each side of a ratio")
-	flag.DurationVar(&m.window, "window", time.Second, "how long a rate beside computing goroutines is measured; an idle one takes a fifth")
-	flag.Parse()
-	if err := run(m, *only, *guard); err != nil {
+	s, err := parseFlags(flag.CommandLine, os.Args[1:])
+	if err == nil {
+		err = run(s, groups(), os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "ratios:", err)
 		os.Exit(1)
 	}
 }
 
-func run(m *measurement, only string, guard bool) error {
-	if guard {
-		return m.guard()
+func parseFlags(flags *flag.FlagSet, args []string) (settings, error) {
+	var s settings
+	flags.StringVar(&s.only, "only", "", "measure the groups with this in their `name`")
+	flags.BoolVar(&s.guard, "guard", false, "check Get and Set alone, with room for noise, and fail if they are slow")
+	flags.StringVar(&s.out, "out", "", "`folder` to keep the run in, as ratios.md and ratios.json, or partial-ratios.* with -only")
+	flags.IntVar(&s.rounds, "rounds", 5, "`times` to measure each side of a ratio")
+	flags.DurationVar(&s.window, "window", time.Second, "how long a rate beside computing goroutines is measured; an idle one takes a fifth")
+	if err := flags.Parse(args); err != nil {
+		return s, err
 	}
-	m.printf("# Ratios\n\n"+
-		"Written on %s by `%s` in bench.\n"+
-		"%s; %s, %d processors, GOMAXPROCS %d unless a name says otherwise.\n"+
-		"Medians of %d rounds in turns; a rate takes %v, beside computing goroutines %v.\n",
-		time.Now().Format(time.DateOnly), strings.Join(append([]string{"go run ./ratios"}, os.Args[1:]...), " "),
-		report.DescribeMachine(os.TempDir()).CPU, runtime.Version(), runtime.NumCPU(), runtime.GOMAXPROCS(0), m.rounds, m.idleWindow(), m.window)
-	for _, g := range groups() {
-		if !strings.Contains(g.name, only) {
+	s.command = report.CommandLine("go run ./ratios", flags)
+	switch {
+	case s.rounds < 1 || s.window <= 0:
+		return s, errors.New("-rounds must be at least 1, and -window positive")
+	case s.guard && s.out != "":
+		return s, errors.New("-guard has no ratios to keep in -out")
+	}
+	return s, nil
+}
+
+func run(s settings, groups []group, out io.Writer) error {
+	m := &measurement{rounds: s.rounds, window: s.window}
+	if s.guard {
+		return m.guard(out)
+	}
+	kept := newRecord(m, s.command)
+	fmt.Fprint(out, kept.preface())
+	for _, g := range groups {
+		if !strings.Contains(g.name, s.only) {
 			continue
 		}
-		m.printf("\n## %s\n\n", g.name)
+		m.group, m.comparisons = g.name, nil
 		if err := g.measure(m); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
+		fmt.Fprint(out, section(g.name, m.comparisons))
+		kept.Comparisons = append(kept.Comparisons, m.comparisons...)
+		// Written after each group: an interrupted run keeps its figures.
+		if err := s.keep(kept); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (s settings) keep(r *record) error {
+	if s.out == "" {
+		return nil
+	}
+	return r.write(s.out, s.only)
 }
 
 func onProcessors(n int, measure func(*measurement) error) func(*measurement) error {

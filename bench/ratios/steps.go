@@ -38,12 +38,17 @@ func steps(m *measurement) error {
 		return seconds
 	}
 	whole() // the first makes the file
-	medians := m.medians(step, whole)
-	t := m.ratios()
-	t.ratio("a step of 1 000 keys of 1 M, against a backup", medians[0], medians[1], measure.Seconds, atMost(0.03))
+	times := m.inTurns(step, whole)
+	m.compare(comparison{
+		Measured: "a step of 1 000 keys of 1 M", Against: "a backup", Unit: measure.Seconds,
+		Figures: times[0], Others: times[1], Target: atMost(0.03),
+	})
 	entries := float64(changed * (len(f.key(0)) + len(value) + 1))
-	t.ratio("bytes of that step, against its keys and values", float64(bytes), entries, measure.Bytes, atMost(3))
-	return errors.Join(failed, t.Flush())
+	m.compare(comparison{
+		Measured: "bytes of that step", Against: "its keys and values", Unit: measure.Bytes,
+		Figures: series{float64(bytes)}, Others: series{entries}, Target: atMost(3),
+	})
+	return failed
 }
 
 func (f *fixture) size() int64 {
@@ -72,18 +77,19 @@ func setBesideTicks(m *measurement) error {
 	}
 	journal.StartAutoBackup(time.Second)
 	defer journal.StopAutoBackup()
-	t := m.ratios()
 	for _, callers := range []int{1, 64} {
 		rate := func(f *fixture) func() float64 {
 			return func() float64 {
 				return measure.Rate(callers, 3*time.Second, func(_, call int) { f.Set(f.key(call), "v") }, func() { f.Len() })
 			}
 		}
-		medians := m.medians(rate(journal), rate(plain))
-		t.ratio("Sets a second with steps each second, against without, "+measure.ForCallers(callers),
-			medians[0], medians[1], measure.PerSecond, atLeast(0.9))
+		rates := m.inTurns(rate(journal), rate(plain))
+		m.compare(comparison{
+			Measured: "Set with a step each second", Against: "Set without backups", Callers: callers, Unit: measure.PerSecond,
+			Figures: rates[0], Others: rates[1], Target: atLeast(0.9),
+		})
 	}
-	return t.Flush()
+	return nil
 }
 
 // syncs compares a Set and a Sync with a bare write and fdatasync of as many bytes.
@@ -123,15 +129,18 @@ func syncs(m *measurement) error {
 			}, func() {})
 		}
 	}
-	medians := m.medians(setAndSync(1), setAndSync(16), setAndSync(64), append1)
-	t := m.ratios()
-	t.ratio("Set and Sync, 1 caller, against a bare append", medians[0], medians[3], measure.PerSecond, atLeast(0.8))
-	t.ratio("Set and Sync, 16 callers, against a bare append", medians[1], medians[3], measure.PerSecond, noTarget)
-	t.ratio("Set and Sync, 64 callers, against a bare append", medians[2], medians[3], measure.PerSecond, atLeast(25))
+	callers, goals := []int{1, 16, 64}, []target{atLeast(0.8), noTarget, atLeast(25)}
+	rates := m.inTurns(setAndSync(callers[0]), setAndSync(callers[1]), setAndSync(callers[2]), append1)
+	for i, n := range callers {
+		m.compare(comparison{
+			Measured: "Set and Sync", Against: "write and fdatasync, 1 caller", Callers: n, Unit: measure.PerSecond,
+			Figures: rates[i], Others: rates[3], Target: goals[i],
+		})
+	}
 	if err := failed.Load(); err != nil {
 		return *err
 	}
-	return t.Flush()
+	return nil
 }
 
 // syncDuringABackup compares 99 % of the Syncs during a backup of two million keys with
@@ -172,7 +181,7 @@ func syncDuringABackup(m *measurement) error {
 		return took[min(len(took)-1, int(share*float64(len(took))))].Seconds()
 	}
 	var busy, idle []time.Duration
-	medians := m.medians(
+	times := m.inTurns(
 		func() float64 { busy = during(f.Backup); return at(busy, 0.99) },
 		func() float64 { return at(busy, 1) },
 		func() float64 {
@@ -181,11 +190,21 @@ func syncDuringABackup(m *measurement) error {
 		},
 		func() float64 { return at(idle, 0.99) },
 	)
-	t := m.ratios()
-	t.ratio("99 % of the Syncs during a backup of 2 M keys, against half of the idle ones", medians[0], medians[2], measure.Seconds, atMost(3))
-	t.ratio("the slowest Sync during a backup, at the switch perhaps", medians[1], medians[2], measure.Seconds, noTarget)
-	t.ratio("99 % of the idle Syncs", medians[3], medians[2], measure.Seconds, noTarget)
-	return errors.Join(failed, t.Flush())
+	for _, row := range []struct {
+		measured string
+		figures  series
+		goal     target
+	}{
+		{"99 % of the Syncs during a backup of 2 M keys take at most", times[0], atMost(3)},
+		{"the slowest Sync during that backup, perhaps at the switch of files", times[1], noTarget},
+		{"99 % of the idle Syncs take at most", times[3], noTarget},
+	} {
+		m.compare(comparison{
+			Measured: row.measured, Against: "half of the idle Syncs take at most", Unit: measure.Seconds,
+			Figures: row.figures, Others: times[2], Target: row.goal,
+		})
+	}
+	return failed
 }
 
 // setBesideAWatcher compares the Sets of a store that is watched with those of one that
@@ -196,7 +215,6 @@ func setBesideAWatcher(m *measurement) error {
 		return err
 	}
 	defer f.close()
-	t := m.ratios()
 	for _, callers := range []int{1, 64} {
 		rate := func() float64 {
 			return measure.Rate(callers, 3*m.window, func(caller, call int) {
@@ -216,8 +234,11 @@ func setBesideAWatcher(m *measurement) error {
 			})
 			return rate()
 		}
-		medians := m.medians(watched, rate)
-		t.ratio("Sets a second beside a watcher, against without, "+measure.ForCallers(callers), medians[0], medians[1], measure.PerSecond, atLeast(0.5))
+		rates := m.inTurns(watched, rate)
+		m.compare(comparison{
+			Measured: "Set beside a watcher", Against: "Set without", Callers: callers, Unit: measure.PerSecond,
+			Figures: rates[0], Others: rates[1], Target: atLeast(0.5),
+		})
 	}
-	return t.Flush()
+	return nil
 }

@@ -19,15 +19,17 @@ func viewsOfAnySize(m *measurement) error {
 			return err
 		}
 		defer f.close()
-		views[i] = m.idleNanoseconds(1, func(int) { _ = f.View(func(*genie.View) error { return nil }) })
+		views[i] = m.idleSeconds(1, func(int) { _ = f.View(func(*genie.View) error { return nil }) })
 	}
-	medians := m.medians(views...)
-	t := m.ratios()
-	for i, n := range sizes {
-		t.ratio("a view of "+measure.Count(n)+" keys, against one of "+measure.Count(sizes[0]),
-			medians[i]/1e9, medians[0]/1e9, measure.Seconds, atMost(2))
+	times := m.inTurns(views...)
+	for i, n := range sizes[1:] {
+		m.compare(comparison{
+			Measured: "a view of " + measure.Count(n) + " keys",
+			Against:  "a view of " + measure.Count(sizes[0]) + " keys",
+			Unit:     measure.Seconds, Figures: times[i+1], Others: times[0], Target: atMost(2),
+		})
 	}
-	return t.Flush()
+	return nil
 }
 
 // keysPerRead is the number of keys of one bulk read or one long Update.
@@ -36,37 +38,36 @@ const keysPerRead = 1000
 // readsInView compares bulk reads by two callers: in views, and under a lock per
 // key.
 func readsInView(m *measurement) error {
-	t := m.ratios()
-	for _, n := range []int{1_000, 1_000_000} {
-		if err := m.readsInViewOf(t, n); err != nil {
-			return err
-		}
-	}
-	return t.Flush()
+	return errors.Join(m.readsInViewOf(1_000), m.readsInViewOf(million))
 }
 
-func (m *measurement) readsInViewOf(t table, n int) error {
+func (m *measurement) readsInViewOf(n int) error {
 	f, err := newFixture(n)
 	if err != nil {
 		return err
 	}
 	defer f.close()
 	locked := lockedMap{entries: f.Snapshot()}
+	const callers = 2
 	var found atomic.Int64 // keeps the compiler from leaving the reads out
-	medians := m.medians(
-		m.idleNanoseconds(2, func(call int) {
+	times := m.inTurns(
+		m.idleSeconds(callers, func(call int) {
 			_ = f.View(func(v *genie.View) error {
 				found.Add(f.countFound(call, v.Get))
 				return nil
 			})
 		}),
-		m.idleNanoseconds(2, func(call int) { found.Add(f.countFound(call, locked.get)) }),
+		m.idleSeconds(callers, func(call int) { found.Add(f.countFound(call, locked.get)) }),
 	)
 	if found.Load() == 0 {
 		return errors.New("no key was found")
 	}
-	t.ratio("a key read in View of "+measure.Count(n)+", against RWMutex",
-		medians[0]/keysPerRead/1e9, medians[1]/keysPerRead/1e9, measure.Seconds, atMost(0.4))
+	m.compare(comparison{
+		Measured: "a key read in a View of 1000 reads, " + measure.Count(n) + " keys",
+		Against:  "a key read under RWMutex, locked for each",
+		Callers:  callers, Unit: measure.Seconds,
+		Figures: times[0].times(1.0 / keysPerRead), Others: times[1].times(1.0 / keysPerRead), Target: atMost(0.4),
+	})
 	return nil
 }
 
@@ -99,19 +100,24 @@ func keysInUpdate(m *measurement) error {
 		return err
 	}
 	defer f.close()
-	medians := m.medians(
-		m.idleNanoseconds(1, f.updateMany),
-		m.idleNanoseconds(1, func(call int) {
+	times := m.inTurns(
+		m.idleSeconds(1, f.updateMany),
+		m.idleSeconds(1, func(call int) {
 			_ = f.Update(func(tx *genie.Tx) error { tx.Set(f.key(call), "v"); return nil })
 		}),
-		m.idleNanoseconds(1, func(call int) { f.Set(f.key(call), "v") }),
-		m.idleNanoseconds(1, func(call int) { f.Get(f.key(call)) }),
+		m.idleSeconds(1, func(call int) { f.Set(f.key(call), "v") }),
+		m.idleSeconds(1, func(call int) { f.Get(f.key(call)) }),
 	)
-	many, one, set, get := medians[0]/keysPerRead, medians[1], medians[2], medians[3]
-	t := m.ratios()
-	t.ratio("a key read and written in an Update of 1000, against a Set and a Get", many/1e9, (set+get)/1e9, measure.Seconds, atMost(1))
-	t.ratio("an Update of one key, against a Get", one/1e9, get/1e9, measure.Seconds, atMost(3))
-	return t.Flush()
+	many, one, set, get := times[0].times(1.0/keysPerRead), times[1], times[2], times[3]
+	m.compare(comparison{
+		Measured: "a key read and written in an Update of 1000", Against: "a Set and a Get", Unit: measure.Seconds,
+		Figures: many, Others: set.plus(get), Target: atMost(1),
+	})
+	m.compare(comparison{
+		Measured: "an Update of one key", Against: "a Get", Unit: measure.Seconds,
+		Figures: one, Others: get, Target: atMost(3),
+	})
+	return nil
 }
 
 func (f *fixture) updateMany(call int) {

@@ -18,7 +18,7 @@ func Figure(value float64, unit measure.Unit) string {
 	case measure.Bytes:
 		return scaled(value, 1024, "B", "KiB", "MiB", "GiB")
 	case measure.Share:
-		return digits(value*100) + " %"
+		return Digits(value*100) + " %"
 	}
 	return scaled(value, 1000, "", "k", "M", "G")
 }
@@ -33,7 +33,7 @@ var zeros = regexp.MustCompile(`\.0+\b`)
 func duration(seconds float64) string {
 	nanoseconds := seconds * float64(time.Second)
 	if seconds >= 1 {
-		return digits(seconds) + " s"
+		return Digits(seconds) + " s"
 	}
 	return scaled(nanoseconds, 1000, "ns", "µs", "ms")
 }
@@ -44,9 +44,9 @@ func scaled(value, step float64, prefixes ...string) string {
 		value /= step
 	}
 	if prefixes[i] == "" {
-		return digits(value)
+		return Digits(value)
 	}
-	return digits(value) + " " + prefixes[i]
+	return Digits(value) + " " + prefixes[i]
 }
 
 // rounded leaves one digit of a small value.
@@ -55,8 +55,8 @@ func rounded(value float64) float64 {
 	return value
 }
 
-// digits keeps three significant ones, without an exponent.
-func digits(value float64) string {
+// Digits keeps three significant ones, without an exponent.
+func Digits(value float64) string {
 	switch size := math.Abs(value); {
 	case size >= 99.95:
 		return fmt.Sprintf("%.0f", value)

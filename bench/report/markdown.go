@@ -14,7 +14,7 @@ import (
 
 // WriteMarkdown writes the results to path as tables.
 func (r *Results) WriteMarkdown(path string) error {
-	var page page
+	var page Page
 	page.preface(r)
 	for _, table := range r.tables() {
 		page.table(r, table)
@@ -74,77 +74,56 @@ func (r *Results) Ranking(table, column string) []string {
 	return names
 }
 
-// A page is a Markdown document under construction.
-type page struct{ bytes.Buffer }
+// A Page is a Markdown document under construction.
+type Page struct{ bytes.Buffer }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+// Line adds a line.
+func (p *Page) Line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
-func (p *page) row(cells ...string) { p.line("| %s |", strings.Join(cells, " | ")) }
+func (p *Page) row(cells ...string) { p.Line("| %s |", strings.Join(cells, " | ")) }
 
-// head starts a table of text.
-func (p *page) head(cells ...string) {
-	p.line("")
+// textHead starts a table of text.
+func (p *Page) textHead(cells ...string) {
+	p.Line("")
 	p.row(cells...)
-	p.line("|%s", strings.Repeat("---|", len(cells)))
+	p.Line("|%s", strings.Repeat("---|", len(cells)))
 }
 
 // figureHead starts a table with text in the first column and figures in the
 // rest.
-func (p *page) figureHead(cells ...string) {
-	p.line("")
+func (p *Page) figureHead(cells ...string) {
+	p.Line("")
 	p.row(cells...)
-	p.line("|---|%s", strings.Repeat("---:|", len(cells)-1))
+	p.Line("|---|%s", strings.Repeat("---:|", len(cells)-1))
 }
 
-func (p *page) preface(r *Results) {
-	p.line("# Results\n")
-	p.line("Written by the program in bench; [its README](../README.md) explains the measurements.\n")
-	p.line("- Date: %s", r.Date.Format("2006-01-02"))
-	p.line("- Machine: %s, %d cores (GOMAXPROCS %d), %s", r.Machine.CPU, r.Machine.Cores, r.Machine.MaxProcs, r.Machine.Memory)
-	p.line("- System: %s, %s, backups on %s", r.Machine.System, r.Machine.Kernel, r.Machine.FileSystem)
-	p.line("- Go: %s %s", r.Build.Go, r.Build.Target)
-	p.line("- Command: %s", r.command())
-	p.line("- Runs: %s", r.runs())
-	p.line("- Settings: %s", r.Settings)
-	p.line("\nA cell is the median over the repeats, with the lowest and the highest in brackets.")
-	p.line("An arrow tells which way is better, ↑ up or ↓ down.")
-	p.line("A ratio is the system's figure divided by Genie's in the same repeat.")
-	p.line("A dash means that the system lacks the operation, or that the measurement failed (see the end).")
+func (p *Page) preface(r *Results) {
+	p.Head("Results", r.Head)
+	p.Line("\nA cell is the median over the repeats, with the lowest and the highest in brackets.")
+	p.Line("An arrow tells which way is better, ↑ up or ↓ down.")
+	p.Line("A ratio is the system's figure divided by Genie's in the same repeat.")
+	p.Line("A dash means that the system lacks the operation, or that the measurement failed (see the end).")
 	p.systems(r)
 	p.modules(r)
 }
 
-func (r *Results) command() string {
-	if r.Command == "" {
-		return "not recorded"
-	}
-	return "`" + r.Command + "`"
-}
-
-func (r *Results) runs() string {
-	if r.Runs == 0 {
-		return "not recorded"
-	}
-	return fmt.Sprint(r.Runs)
-}
-
-func (p *page) systems(r *Results) {
-	p.line("\n## Systems")
-	p.head("system", "bulk reads see", "a backup holds", "after a backup")
+func (p *Page) systems(r *Results) {
+	p.Line("\n## Systems")
+	p.textHead("system", "bulk reads see", "a backup holds", "after a backup")
 	for _, s := range r.Systems {
 		p.row(emphasize(s.Name), orDash(s.Bulk), orDash(s.Snapshot), s.Durable)
 	}
 }
 
-func (p *page) modules(r *Results) {
-	p.head("module", "version")
+func (p *Page) modules(r *Results) {
+	p.textHead("module", "version")
 	for _, m := range r.Build.Modules {
 		p.row(m.Path, m.Version)
 	}
 }
 
-func (p *page) table(r *Results, table string) {
-	p.line("\n## %s", capitalized(table))
+func (p *Page) table(r *Results, table string) {
+	p.Line("\n## %s", capitalized(table))
 	columns := r.columns(table)
 	p.grid(r, table, columns, heading(r, table, columns), r.figureCell)
 	p.grid(r, table, columns, append([]string{"ratio to Genie"}, columns...), r.ratioCell)
@@ -164,10 +143,10 @@ func heading(r *Results, table string, columns []string) []string {
 
 // notMeasured names the tables of rates that the run left out, or did not have
 // yet when an older program wrote the results.
-func (p *page) notMeasured(r *Results) {
+func (p *Page) notMeasured(r *Results) {
 	for _, table := range measure.RateTables() {
 		if !slices.Contains(r.tables(), table) {
-			p.line("\n## %s\n\nNot measured.", capitalized(table))
+			p.Line("\n## %s\n\nNot measured.", capitalized(table))
 		}
 	}
 }
@@ -176,7 +155,7 @@ func capitalized(text string) string { return strings.ToUpper(text[:1]) + text[1
 
 type cell func(system, table, column string) string
 
-func (p *page) grid(r *Results, table string, columns, head []string, content cell) {
+func (p *Page) grid(r *Results, table string, columns, head []string, content cell) {
 	p.figureHead(head...)
 	for _, system := range r.Ranking(table, columns[0]) {
 		cells := []string{emphasize(system)}
@@ -193,7 +172,7 @@ func (r *Results) figureCell(system, table, column string) string {
 		return "–"
 	}
 	unit := r.Unit(table, column)
-	return s.text(func(value float64) string { return Figure(value, unit) })
+	return s.Text(func(value float64) string { return Figure(value, unit) })
 }
 
 func (r *Results) ratioCell(system, table, column string) string {
@@ -201,21 +180,21 @@ func (r *Results) ratioCell(system, table, column string) string {
 	if !ok {
 		return "–"
 	}
-	return s.text(digits)
+	return s.Text(Digits)
 }
 
-// text leaves the range out if all values are equal, as after a single repeat.
-func (s Summary) text(figure func(float64) string) string {
+// Text is the median and, in brackets, the range. Text leaves the range out if all values are equal, as after a single repeat.
+func (s Summary) Text(figure func(float64) string) string {
 	if s.Min == s.Max {
 		return figure(s.Median)
 	}
 	return fmt.Sprintf("%s (%s to %s)", figure(s.Median), figure(s.Min), figure(s.Max))
 }
 
-func (p *page) faults(r *Results) {
+func (p *Page) faults(r *Results) {
 	for _, kind := range distinct(r.Faults, func(f Fault) string { return f.Kind }) {
-		p.line("\n## Fault: %s", kind)
-		p.head("system", "answer of the save", "the next process finds")
+		p.Line("\n## Fault: %s", kind)
+		p.textHead("system", "answer of the save", "the next process finds")
 		for _, f := range r.Faults {
 			if f.Kind == kind {
 				p.row(emphasize(f.System), orDash(f.Save), f.Verdict())
@@ -224,12 +203,12 @@ func (p *page) faults(r *Results) {
 	}
 }
 
-func (p *page) failures(r *Results) {
+func (p *Page) failures(r *Results) {
 	if len(r.Failures) == 0 {
 		return
 	}
-	p.line("\n## Failed measurements")
-	p.head("system", "task", "repeat", "reason")
+	p.Line("\n## Failed measurements")
+	p.textHead("system", "task", "repeat", "reason")
 	for _, f := range r.Failures {
 		p.row(emphasize(f.System), f.Task, fmt.Sprint(f.Repeat), f.Reason)
 	}

@@ -44,7 +44,7 @@ func TestOlderResults(t *testing.T) {
 }
 
 func TestCommandAndRuns(t *testing.T) {
-	r := Results{Command: "go run . -repeat 2"}
+	r := Results{Head: Head{Command: "go run . -repeat 2"}}
 	for repeat := range 2 {
 		r.Add("Genie", repeat, []measure.Sample{{Table: measure.ReadTable, Column: "1 caller", Value: 1}})
 	}

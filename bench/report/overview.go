@@ -27,7 +27,7 @@ func overviewColumns(entries int) []overviewColumn {
 // Overview returns the columns that a first reader wants as one table, for README:
 // the medians. The systems are in the order of the slowest read during a backup.
 func (r *Results) Overview() string {
-	var page page
+	var page Page
 	columns := overviewColumns(r.Sizes[0])
 	cells := []string{"system"}
 	for _, c := range columns {

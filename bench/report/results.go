@@ -6,19 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/windevkay/forge/genie/bench/measure"
 )
 
 // Results holds everything the harness found out.
 type Results struct {
-	Date     time.Time `json:"date"`
-	Machine  Machine   `json:"machine"`
-	Build    Build     `json:"build"`
-	Command  string    `json:"command,omitempty"` // the command line, or empty in older files
-	Runs     int       `json:"runs,omitempty"`    // the repeats with figures, or 0 in older files
-	Settings string    `json:"settings"`
+	Head
 	Sizes    []int     `json:"sizes"` // of the stores that were backed up
 	Systems  []System  `json:"systems"`
 	Rows     []Row     `json:"rows"`
@@ -98,8 +92,11 @@ func Read(path string) (*Results, error) {
 }
 
 // Write writes the results to path.
-func (r *Results) Write(path string) error {
-	text, err := json.MarshalIndent(r, "", "\t")
+func (r *Results) Write(path string) error { return WriteJSON(path, r) }
+
+// WriteJSON writes figures to path.
+func WriteJSON(path string, figures any) error {
+	text, err := json.MarshalIndent(figures, "", "\t")
 	if err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}

@@ -4,7 +4,9 @@ import "slices"
 
 // A Summary is a median with its spread.
 type Summary struct {
-	Median, Min, Max float64
+	Median float64 `json:"median"`
+	Min    float64 `json:"lowest"`
+	Max    float64 `json:"highest"`
 }
 
 // Summarize returns the median of the values and their range. It needs at least
