@@ -1166,6 +1166,36 @@ func TestTenThousandWatchers(t *testing.T) {
 	watchers.Wait()
 }
 
+// A watcher that is stalled in its body holds the views of its last two steps. However
+// often every entry is written meanwhile, memory grows by no more than the map's structure
+// and the strings that were replaced, once.
+func TestAStalledWatcherHoldsLittle(t *testing.T) {
+	const entries = 20_000
+	store := newStore(t)
+	write := func(round int) {
+		for i := range entries {
+			store.Set(fmt.Sprint("key", i), fmt.Sprint("value", round, "-", i))
+		}
+		store.Len() // waits for the writes
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	empty := heap()
+	write(0)
+	filled := heap()
+	for range store.Watch(t.Context()) {
+		for round := range 20 {
+			write(1 + round)
+		}
+		require.Less(t, heap()-filled, (filled-empty)*3/2, "of %d", filled-empty)
+		break
+	}
+}
+
 // The file.
 
 func TestDefaultFileIsInTheHomeFolder(t *testing.T) {

@@ -28,6 +28,7 @@ var roles = map[string]role{
 	"hold":    loadAndHold,
 	"sync":    syncForever,
 	"cycle":   writeTwice,
+	"steps":   writeSteps,
 	"limited": writeTooMuch,
 	"add":     addOne,
 	"serve":   serve,
@@ -179,8 +180,13 @@ func writeTwice(path string, args []string) {
 	if !awaitGo() {
 		return
 	}
-	for i, save := range []func() error{store.Backup, store.Close} {
-		n := loaded + 1 + i
+	saveAll(store, loaded, store.Backup, store.Close)
+}
+
+// saveAll has each save write a generation of its own.
+func saveAll(store *genie.Store, n int, saves ...func() error) {
+	for _, save := range saves {
+		n++
 		stamp(store, n)
 		if err := save(); err != nil {
 			say("ERROR %v", err)
@@ -189,6 +195,23 @@ func writeTwice(path string, args []string) {
 		}
 	}
 	say("DONE")
+}
+
+// writeSteps is writeTwice for a store with a journal: a whole file, and two steps.
+func writeSteps(path string, args []string) {
+	runtime.LockOSThread()
+	say("READY")
+	awaitGo()
+	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(duration(args, 0)), genie.WithJournal())
+	if err != nil {
+		say("ERROR %v", err)
+		return
+	}
+	loaded := generation(store)
+	say("LOADED %d", loaded)
+	if awaitGo() {
+		saveAll(store, loaded, store.Sync, store.Sync, store.Sync)
+	}
 }
 
 // writeTooMuch makes a backup that is larger than files may be, and a small backup

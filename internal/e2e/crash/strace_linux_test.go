@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,24 +42,25 @@ type state struct {
 	name       string
 	generation int // of the backup that it must load
 	setUp      func(t *testing.T, path string)
+	role       string // of the child, or "" for the usual
 }
 
 var states = []state{
-	{"nothing", 0, func(*testing.T, string) {}},
+	{"nothing", 0, func(*testing.T, string) {}, ""},
 	{"a backup, and the remains of another", 7, func(t *testing.T, path string) {
 		writeGeneration(t, path, 7)
 		temp := filepath.Join(filepath.Dir(path), staleTemp)
 		require.NoError(t, os.WriteFile(temp, nil, 0o600))
-	}},
+	}, ""},
 	{"a hand-over file", 7, func(t *testing.T, path string) {
 		writeGeneration(t, path, 7)
 		require.NoError(t, os.Rename(path, path+".loaded"))
-	}},
+	}, ""},
 	{"a backup and an older hand-over file", 7, func(t *testing.T, path string) {
 		writeGeneration(t, path+".older", 6)
 		writeGeneration(t, path, 7)
 		require.NoError(t, os.Rename(path+".older", path+".loaded"))
-	}},
+	}, ""},
 }
 
 // A traced run is the lines and the system calls of a child under strace.
@@ -92,7 +94,7 @@ func trace(t *testing.T, s state, from phase, kind, inject string) traced {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "b")
 	s.setUp(t, path)
-	c := spawn(t, "cycle", path, patience)
+	c := spawn(t, cmp.Or(s.role, "cycle"), path, patience)
 	c.expect("READY")
 	if from == whileBackingUp {
 		c.letGo()
@@ -187,7 +189,7 @@ func requireNothingLost(t *testing.T, path string, before int, r traced) {
 	store, err := genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0))
 	require.NoError(t, err, "%q", r)
 	require.GreaterOrEqual(t, generation(store), acknowledged, "%q", r)
-	require.LessOrEqual(t, generation(store), before+2, "%q", r)
+	require.LessOrEqual(t, generation(store), before+3, "%q", r)
 	names, err := temps(path)
 	require.NoError(t, err)
 	require.Empty(t, names, "%q", r)
@@ -366,4 +368,25 @@ func (f *failed) judge(t *testing.T, r traced) {
 	case len(r.hits): // with fewer reports, the call is unknown
 		add(f.reported, r.hits...)
 	}
+}
+
+// The calls of a store with a journal, while it writes a whole file and two steps: each
+// is where a kill strikes, and each fails.
+func TestSystemCallsOfSteps(t *testing.T) {
+	needStrace(t)
+	t.Parallel()
+	journal := state{"a journal", 7, func(t *testing.T, path string) { writeGeneration(t, path, 7) }, "steps"}
+	struck := map[string]bool{}
+	for _, kind := range []string{"fdatasync", "write", "renameat"} {
+		_, calls := killAtEvery(t, journal, whileBackingUp, kind)
+		add(struck, calls...)
+	}
+	require.Subset(t, keys(struck), []string{"fdatasync b", "write b", "renameat .b.tmp-* b"})
+	var all failed
+	all.reported, all.unreported = map[string]bool{}, map[string]bool{}
+	for _, f := range [][2]string{{"fdatasync", "EIO"}, {"write", "ENOSPC"}} {
+		all.add(failEvery(t, journal, whileBackingUp, f[0], f[1]))
+	}
+	t.Logf("%d runs, reported %q", all.runs, keys(all.reported))
+	require.Subset(t, keys(all.reported), []string{"fdatasync b", "write b", "write .b.tmp-*"})
 }
