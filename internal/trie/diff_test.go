@@ -198,6 +198,80 @@ func writableBefore(m *Map) int {
 	return 10 * (levels.levels + 1)
 }
 
+// Diff does not read the nodes that two views share, whatever the size of the map:
+// it gives the same changes after these nodes were made unusable. Only nodes that
+// the writes copied are left to read.
+func TestDiffReadsOnlyNodesThatWereWritten(t *testing.T) {
+	const changes = 10
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			old, new, model := changed(n, changes)
+			left := spoilSharedNodes(old, new)
+			require.LessOrEqual(t, left, 2*(1+4*changes), "a root, and at most three branches and a leaf for a key, of each view")
+			found := map[string]Change{}
+			for c := range Diff(old, new) {
+				found[c.Key] = c
+			}
+			require.Equal(t, model, found)
+		})
+	}
+}
+
+// A negative control: a Diff that reads the nodes that two views share is noticed.
+func TestReadingSharedNodesIsNoticed(t *testing.T) {
+	old, new, _ := changed(1_000, 10)
+	spoilSharedNodes(old, new)
+	require.Panics(t, func() {
+		for range new.All {
+		}
+	})
+	require.Panics(t, func() {
+		for range Diff(View{}, new) {
+		}
+	})
+}
+
+// changed returns two views of a map of n keys and the changes between them: sets,
+// deletions and new keys.
+func changed(n, changes int) (old, new View, model map[string]Change) {
+	m := filled(n)
+	old, model = m.View(), map[string]Change{}
+	for i := range changes {
+		switch k := key(i * n / changes); i % 3 {
+		case 0:
+			m.Set(k, "new")
+			model[k] = Change{k, "v", "new", true, true}
+		case 1:
+			m.Delete(k)
+			model[k] = Change{k, "v", "", true, false}
+		case 2:
+			k += " new"
+			m.Set(k, "new")
+			model[k] = Change{k, "", "new", false, true}
+		}
+	}
+	return old, m.View(), model
+}
+
+// spoilSharedNodes makes the nodes that are in both views unusable, and returns
+// the number of all the others.
+func spoilSharedNodes(old, new View) (left int) {
+	before, after := freeze(old), freeze(new)
+	for b := range before.branches {
+		if _, shared := after.branches[b]; shared {
+			b.slots = [fanout]child{}
+			left -= 2
+		}
+	}
+	for l := range before.leaves {
+		if _, shared := after.leaves[l]; shared {
+			l.count, l.depth = leafSize+1, 0
+			left -= 2
+		}
+	}
+	return left + len(before.branches) + len(before.leaves) + len(after.branches) + len(after.leaves)
+}
+
 func TestDiffAllocatesNothingPerChange(t *testing.T) {
 	m := filled(10_000)
 	old := m.View()
