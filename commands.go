@@ -232,8 +232,7 @@ type syncCmd struct{ reply chan error }
 func (c syncCmd) apply(st *state) { st.sync(c.reply) }
 
 // joinCmd comes from the goroutine that writes a step, or catches up at the end of a
-// save: it asks for the entries as they are now and for the callers who wait to have
-// them on disk.
+// save. It asks for the present entries and the waiting callers of Sync.
 type joinCmd struct{ reply chan batch }
 
 func (c joinCmd) apply(st *state) { c.reply <- st.join() }

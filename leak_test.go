@@ -24,6 +24,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -1025,6 +1026,17 @@ func openJournal(t testing.TB, disk durable.FS) *Store {
 	return store
 }
 
+// syncedJournal returns a store with a journal on a disk of its own, with one entry that
+// is synced: the file is live.
+func syncedJournal(t *testing.T) (*gatedDisk, *Store) {
+	t.Helper()
+	disk := newGatedDisk(nil)
+	store := openJournal(t, disk)
+	store.Set("a", "1")
+	require.NoError(t, store.Sync())
+	return disk, store
+}
+
 // linesOf returns the lines of the file on disk.
 func linesOf(t *testing.T, disk *durabletest.Disk) []string {
 	t.Helper()
@@ -1070,6 +1082,20 @@ func afterCrash(t *testing.T, disk *durabletest.Disk) map[string]string {
 	return nil
 }
 
+// A store that began empty and was never written to has nothing to append to and
+// nothing to save. Its Syncs return, and so do those that come during a Close.
+func TestSyncOfAnUntouchedStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) { // a Sync that never returns would end the bubble
+		disk := newGatedDisk(nil)
+		store := openJournal(t, disk)
+		require.NoError(t, store.Sync())
+		require.NoError(t, store.Sync())
+		require.Equal(t, []string{"{}\n"}, linesOf(t, disk.disk))
+		require.NoError(t, store.Close())
+		require.NoError(t, store.Sync())
+	})
+}
+
 func TestSyncWithoutAJournalIsABackup(t *testing.T) {
 	disk := newGatedDisk(nil)
 	store := open(t, disk)
@@ -1084,10 +1110,7 @@ func TestSyncWithoutAJournalIsABackup(t *testing.T) {
 
 // A store without the option reads steps, and its next backup is plain.
 func TestStepsAreReadWithoutTheOption(t *testing.T) {
-	disk := newGatedDisk(nil)
-	store := openJournal(t, disk)
-	store.Set("a", "1")
-	require.NoError(t, store.Sync())
+	disk, store := syncedJournal(t)
 	store.Set("a", "2")
 	require.NoError(t, store.Sync())
 	disk.Kill()
@@ -1129,10 +1152,7 @@ func TestAStepInAFileThatIsNotOurs(t *testing.T) {
 		"emptied":  func(d *durabletest.Disk) { d.Truncate(storePath) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			disk := newGatedDisk(nil)
-			store := openJournal(t, disk)
-			store.Set("a", "1")
-			require.NoError(t, store.Sync())
+			disk, store := syncedJournal(t)
 			change(disk.disk)
 			there, _ := disk.disk.ReadFile(storePath)
 			store.Set("a", "2")
@@ -1151,10 +1171,7 @@ func TestAStepInAFileThatIsNotOurs(t *testing.T) {
 
 // Steps that are larger than the object and than a megabyte are folded into a new file.
 func TestLargeStepsAreFolded(t *testing.T) {
-	disk := newGatedDisk(nil)
-	store := openJournal(t, disk)
-	store.Set("a", "1")
-	require.NoError(t, store.Sync())
+	disk, store := syncedJournal(t)
 	disk.watch()
 	value := strings.Repeat("v", 100_000)
 	for i := range 11 {
@@ -1168,10 +1185,7 @@ func TestLargeStepsAreFolded(t *testing.T) {
 
 // A step that is nearly as large as the whole map is no step.
 func TestALargeStepIsAWholeFile(t *testing.T) {
-	disk := newGatedDisk(nil)
-	store := openJournal(t, disk)
-	store.Set("a", "1")
-	require.NoError(t, store.Sync())
+	disk, store := syncedJournal(t)
 	store.Set("a", strings.Repeat("v", 2<<20))
 	require.NoError(t, store.Sync())
 	require.Len(t, linesOf(t, disk.disk), 1)
@@ -1179,10 +1193,7 @@ func TestALargeStepIsAWholeFile(t *testing.T) {
 
 // Callers of Sync that arrive while a step is written share the next.
 func TestSyncsShareAStep(t *testing.T) {
-	disk := newGatedDisk(nil)
-	store := openJournal(t, disk)
-	store.Set("a", "1")
-	require.NoError(t, store.Sync())
+	disk, store := syncedJournal(t)
 	entered, gate := make(chan struct{}, 100), make(chan struct{})
 	syncs := atomic.Int64{}
 	disk.Before(func(op, _ string) {
@@ -1194,12 +1205,12 @@ func TestSyncsShareAStep(t *testing.T) {
 	})
 	store.Set("a", "2")
 	var callers sync.WaitGroup
-	callers.Go(func() { require.NoError(t, store.Sync()) })
+	callers.Go(func() { assert.NoError(t, store.Sync()) })
 	<-entered
 	for i := range 64 {
 		callers.Go(func() {
 			store.Set(strconv.Itoa(i), "x")
-			require.NoError(t, store.Sync())
+			assert.NoError(t, store.Sync())
 		})
 	}
 	Soon(t, "the Sets", func() bool { return store.Len() == 65 })

@@ -76,11 +76,10 @@ type save struct {
 	// Replies to callers of Backup and of Close.
 	backups, closes []chan error
 
-	// tail is nil if the file is to be plain. Else the save catches up with joined, which
-	// holds the callers of Sync that the save answers.
+	// tail is nil if the file is to be plain. Else the save catches up with joined.
 	tail   *tail
-	joined batch
-	plain  bool // the file has no steps
+	joined batch // with the callers of Sync that the save answers
+	plain  bool  // the file has no steps
 }
 
 // backup has reply answered by a save that begins now or later. A save that is
@@ -130,7 +129,9 @@ func (st *state) startSave(s save) {
 	st.saving, st.releasing, st.journal.steppedMeanwhile = true, s.release, false
 	s.view, s.version = st.entries.View(), st.version
 	s.blank = st.beganEmpty && st.version == 0
-	if !s.release && !s.blank {
+	if s.release || s.blank {
+		s.joined = st.join() // such a save leaves no file to append to, so no step would answer them
+	} else {
 		s.tail = st.journal.tail
 	}
 	file, tell := st.file, st.tell
@@ -195,7 +196,7 @@ func answer(waiting []chan error, err error) {
 	}
 }
 
-// tickDone notes that what a tick of r has started is through.
+// tickDone notes the end of the save or the step that a tick of r has started.
 func (st *state) tickDone(r *schedule, err error) {
 	r.saving = false
 	r.report(err)
@@ -203,24 +204,24 @@ func (st *state) tickDone(r *schedule, err error) {
 }
 
 // A journal is the part of the backups that writes steps behind the object in the
-// file, in place of whole backups. A step has what changed since the last.
+// file, in place of whole backups. A step has the changes since the last step.
 type journal struct {
 	// tail is nil in a store without a journal. The goroutine that has the mutex of the
 	// path uses it.
 	tail *tail
 
-	// syncing are replies to callers of Sync. The step after the present one answers
-	// them. stuck are those who found that the file is not one to append to: the present
-	// save, or the next, answers them.
+	// syncing are replies to callers of Sync, for the step after the present one. stuck
+	// are replies to callers whose step met a file that is not live, for the present save
+	// or the next.
 	syncing, stuck []chan error
 
 	// stepping reports whether a step is being written. Steps are written one at a time,
 	// also while a save is being written: they go into the old file then.
 	stepping bool
 
-	// gathering is how many callers of Sync the next step waits for, or 0: those whom the
-	// last step has answered are about to call again. gathers counts the waits, so that a
-	// late gatheredCmd does not end another wait.
+	// gathering is how many callers of Sync the next step waits for, or 0: the callers of
+	// the last step are about to call again. gathers counts the waits, so that a late
+	// gatheredCmd does not end a later wait.
 	gathering, gathers int
 
 	// hasSteps reports whether the file may have steps. steppedMeanwhile reports whether
@@ -233,15 +234,15 @@ type journal struct {
 	failedAt int64
 }
 
-// A batch is the entries at one instant, and the callers of Sync who wait to have them
-// on disk.
+// A batch is the entries at one instant, with the callers of Sync that wait for them to
+// be on disk.
 type batch struct {
 	view    trie.View
 	version uint64
 	waiting []chan error
 }
 
-// join returns the entries as they are now, with all callers of Sync who wait.
+// join returns the present entries, with all waiting callers of Sync.
 func (st *state) join() batch {
 	b := batch{st.entries.View(), st.version, append(st.journal.stuck, st.journal.syncing...)}
 	st.journal.stuck, st.journal.syncing = nil, nil
@@ -330,8 +331,8 @@ func (st *state) stepForWaiting() {
 // callers that are about to come. PostgreSQL has such a wait as its commit_delay.
 const gatherShare = 8
 
-// gather has the next step wait until the callers whom d has answered have called
-// again, for an eighth of the time of d at most. Without the wait, two groups of callers
+// gather has the next step wait for the callers of d to call again, for an eighth of the
+// time of d at most. Without the wait, two groups of callers
 // take turns, and each fsync serves half of them (bench/ratios, "Sync").
 func (st *state) gather(d stepped) {
 	j := &st.journal
@@ -371,9 +372,9 @@ func (st *state) startStep(r *schedule) {
 	go func() { tell(steppedCmd{writeStep(file, tell, t, r)}) }()
 }
 
-// writeStep appends a step to file. The view is taken, and the callers who wait are
-// joined, under the mutex of the path: what they have written is in the step, and a save
-// that comes between has it all.
+// writeStep appends a step to file. The owner gives the view and the waiting callers
+// together, under the mutex of the path: every write of these callers is in the step, and
+// no save comes between.
 func writeStep(file *durable.File, tell func(command), t *tail, r *schedule) stepped {
 	done, began := stepped{schedule: r}, time.Now()
 	done.err = file.Append(func() ([]byte, error) {
@@ -425,8 +426,8 @@ func (st *state) stepTickDone(d stepped) {
 	}
 }
 
-// saveInPlaceOfAStep has the present save answer the callers who are stuck, or starts
-// one, which belongs to the tick of r if that has started the step.
+// saveInPlaceOfAStep leaves the stuck callers to the present save, or starts a save, which
+// belongs to the tick of r if a tick has started the step.
 func (st *state) saveInPlaceOfAStep(r *schedule) {
 	switch {
 	case !st.saving:
@@ -445,8 +446,8 @@ func (st *state) startSaveIfDue(d stepped) {
 	}
 }
 
-// saved notes the outcome of a save. The save has joined the callers who were stuck,
-// unless it failed before. Those who came later try a step again.
+// saved notes the outcome of a save. The save has joined the stuck callers, unless the
+// save failed before. Callers that were stuck since try a step again.
 func (j *journal) saved(err error) {
 	if err != nil {
 		answer(j.stuck, err)

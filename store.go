@@ -17,17 +17,18 @@
 // [Store.Update] read and write many keys as one step.
 //
 // A program that only needs a map shared by goroutines is better served by a map
-// under a [sync.RWMutex], which answers a read in a tenth of the time (bench/results). A [Store]
-// earns its cost where the contents must survive a restart, where a backup must
-// not stop the program, or where many reads or writes must see one consistent
-// state.
+// under a [sync.RWMutex], which answers a read in a tenth of the time
+// (bench/results). A [Store] earns its cost where the contents must survive a
+// restart, where a backup must not stop the program, or where many reads or writes
+// must see one consistent state.
 //
 // # Durability
 //
 // A write is in memory when its method returns. A crash loses the writes that came
-// after the last backup or [Store.Sync]. In a store [WithJournal], Sync and the automatic
-// backups write only what has changed. A backup is durable when [Store.Backup] returns nil: the
-// new file has replaced the old one as a whole and survives a power cut.
+// after the last backup or [Store.Sync]. In a store [WithJournal], Sync and the
+// automatic backups write only the changes. A backup is durable when [Store.Backup]
+// returns nil: the new file has replaced the old one as a whole and survives a power
+// cut.
 //
 // One process owns a backup file: [NewStore] locks the file "NAME.lock" beside the
 // backup file NAME, or fails with [ErrInUse]. Other processes may read the backup
@@ -235,9 +236,9 @@ func WithReadOnly() Option {
 	}
 }
 
-// WithJournal makes automatic backups and [Store.Sync] cost what was changed, and not
-// the whole map: they append what was set and deleted to the backup file, as one line of
-// JSON, a step. [Store.Backup], [Store.Close], the first save after a load, and a save
+// WithJournal has automatic backups and [Store.Sync] write the changes, and not the whole
+// map: they append the entries that were set and deleted to the backup file, as one line
+// of JSON, a step. [Store.Backup], [Store.Close], the first save after a load, and a save
 // that finds the steps larger than the rest of the file (and than 1 MiB) write the
 // whole file anew.
 //
@@ -543,27 +544,25 @@ func (w *watcher) rest(ctx context.Context) {
 // next waits until the map differs from the last view, and reports whether it did so
 // before the end of ctx.
 func (w *watcher) next(ctx context.Context) bool {
-	first := w.seen == nothingSeen
 	w.last = w.now
-	w.rest(ctx)
 	reply := make(chan sight, 1)
-	for ctx.Err() == nil {
+	for w.rest(ctx); ctx.Err() == nil; w.rest(ctx) {
 		w.store.tell(watchCmd{w.seen, reply})
 		found := <-reply
-		if found.next == nil {
-			if !first {
-				w.due = time.Now().Add(restAfter(found.version - w.seen))
+		if found.next != nil {
+			select {
+			case <-found.next:
+			case <-ctx.Done():
 			}
-			w.now, w.seen = found.view, found.version
-			if first || w.differs() {
-				return true
-			}
-			w.rest(ctx)
 			continue
 		}
-		select {
-		case <-found.next:
-		case <-ctx.Done():
+		first := w.seen == nothingSeen
+		if !first {
+			w.due = time.Now().Add(restAfter(found.version - w.seen))
+		}
+		w.now, w.seen = found.view, found.version
+		if first || w.differs() {
+			return true
 		}
 	}
 	return false
@@ -653,17 +652,21 @@ func (s *Store) Backup() error {
 }
 
 // Sync returns when every write that came before the call is durable: it survives a
-// crash of the program and a power cut. In a store [WithJournal], Sync appends what was
-// changed to the file, with one fsync; callers that arrive together share one. In a store
-// without, Sync is a [Store.Backup].
+// crash of the program and a power cut. In a store [WithJournal], Sync appends the changes
+// to the file, with one fsync; callers that arrive together share it. In a store without
+// a journal, Sync is a [Store.Backup].
 //
 // If Sync returns an error, the writes before it may or may not survive, and the next
 // Sync or backup writes the whole file. [errors.Is] finds [syscall.ENOSPC] and their
 // like, [ErrReadOnly], and [ErrInUse] after a Close.
 //
 // The first Sync after a load writes the whole file, in time proportional to the map.
-// Each further one takes the time of one write and one fsync of the changed entries, also
-// while a whole backup is being written.
+// Each further Sync takes the time of one write and one fsync of the changed entries. While
+// a whole backup is being written, Syncs go on but share the disk with the backup: some
+// take tens of milliseconds (bench/ratios, "Sync during a backup").
+//
+// If a second store of the process has the same path, a backup of that store replaces
+// the file, and with it the entries that this Sync has made durable: see [NewStore].
 func (s *Store) Sync() error {
 	c := syncCmd{make(chan error, 1)}
 	s.tell(c)

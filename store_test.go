@@ -1123,6 +1123,43 @@ func TestViewAndChangesEndWithTheirStep(t *testing.T) {
 	require.Panics(t, func() { _ = slices.Collect(changes) })
 }
 
+// A watcher that waits gets a write at once. After a step over many writes it rests, so
+// that the next view does not come too soon for the writers.
+func TestAWatcherRestsAfterManyWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		writes int
+		rest   time.Duration
+	}{
+		"one":     {1, 5 * time.Microsecond},
+		"1 000":   {1_000, 5 * time.Millisecond},
+		"200 000": {200_000, 100 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newStore(t)
+				step, began := 0, time.Time{}
+				for range store.Watch(t.Context()) {
+					switch step++; step {
+					case 1:
+						time.Sleep(time.Second) // the writes find a watcher that has rested
+						for n := range c.writes {
+							store.Set("n", strconv.Itoa(n))
+						}
+						store.Len() // waits for the writes
+						began = time.Now()
+					case 2:
+						require.Zero(t, time.Since(began), "the watcher waits")
+						store.Set("n", "another")
+					case 3:
+						require.Equal(t, c.rest, time.Since(began))
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
 // A thousand waits that are cancelled leave nothing: the bubble would not end.
 func TestAThousandCancelledWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,12 +7,11 @@ import (
 	"hash/crc32"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An Extent is what DecodeJournal has found in a text.
+// An Extent describes a text that DecodeJournal has read.
 type Extent struct {
 	Base  int64 // bytes of the object, to its closing brace
 	Steps int   // behind the object
@@ -52,7 +51,7 @@ func DecodeJournal(r io.Reader, add func(keys, values []string) (added int), app
 		if err != nil {
 			fault := &SyntaxError{Offset: at.offset, Line: at.line, Err: err}
 			found.Torn = int64(len(line))
-			return found, d.unlessTorn(line, fault)
+			return found, d.unlessTorn(line, chain, fault)
 		}
 		apply(changes)
 		found.Steps++
@@ -108,9 +107,10 @@ func (d *decoder) fullLine() ([]byte, error) {
 	}
 }
 
-// unlessTorn returns fault, unless line is the last line and looks torn.
-func (d *decoder) unlessTorn(line []byte, fault *SyntaxError) error {
-	if !isTorn(line) {
+// unlessTorn returns fault, unless line is the last line and looks like the remains of
+// the step that goes on at chain.
+func (d *decoder) unlessTorn(line []byte, chain Chain, fault *SyntaxError) error {
+	if !isTorn(line, chain) {
 		return fault
 	}
 	switch behind, err := d.fullLine(); {
@@ -122,19 +122,20 @@ func (d *decoder) unlessTorn(line []byte, fault *SyntaxError) error {
 	return nil
 }
 
-// isTorn reports whether a line can be what a crash has left of a step. A step is
-// written at once and ends in its only line feed. A crash leaves any of its blocks as
-// NUL bytes, or the beginning of the line. A line that is JSON is no such remains: a
+// isTorn reports whether a crash can have left line of the step that goes on at chain. A
+// step is written at once and ends in its only line feed. A crash leaves NUL bytes in any
+// of its blocks, or the beginning of the line. A line that is JSON is no such remains: a
 // program has edited it, or the medium has changed it.
-func isTorn(line []byte) bool {
+func isTorn(line []byte, chain Chain) bool {
 	if bytes.IndexByte(line, 0) >= 0 {
 		return true
 	}
 	if bytes.HasSuffix(line, []byte("\n")) || jsontext.Value(line).IsValid() {
 		return false
 	}
-	begin := string(line[:min(len(line), len(stepBegin))])
-	return strings.HasPrefix(stepBegin, begin)
+	begin := chain.begin()
+	n := min(len(line), len(begin))
+	return bytes.Equal(line[:n], begin[:n])
 }
 
 var (

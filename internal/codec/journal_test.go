@@ -222,6 +222,8 @@ func TestEditsOfAJournal(t *testing.T) {
 		"a step with space before it":     {j.lines[0] + " " + j.lines[1], "text after the object"},
 		"a step behind a torn one":        {j.lines[0] + j.lines[1][:20] + "\n" + j.lines[1], "neither a step"},
 		"a step behind zeros":             {j.lines[0] + "\x00\x00\n" + j.lines[1], "text after the object"},
+		"the object, a torn step behind":  {strings.Replace(j.lines[0], "x", "y", 1) + j.lines[1][:40], "neither a step"},
+		"a torn step out of its order":    {j.lines[0] + j.lines[2][:40], "neither a step"},
 		"half a step with a line feed":    {j.lines[0] + j.lines[1][:20] + "\n", "neither a step"},
 		"a step that is JSON, not closed": {j.lines[0] + `{"step":1}`, "neither a step"},
 	} {

@@ -25,6 +25,13 @@ type Chain struct {
 	sum   uint32 // of the step or the base before it
 }
 
+// begin returns the beginning of the step that goes on at the place: up to and with its
+// prev.
+func (c Chain) begin() []byte {
+	begin := strconv.AppendUint([]byte(stepBegin), c.steps+1, 10)
+	return appendSum(append(begin, prevBegin...), c.sum)
+}
+
 // A Step is a line under construction. The zero Step changes nothing.
 type Step struct{ set, delete []byte }
 
@@ -54,13 +61,10 @@ func (s *Step) Size() int { return len(s.set) + len(s.delete) }
 
 // Line returns the step as a line that goes on at chain, and the place behind it.
 func (s *Step) Line(chain Chain) ([]byte, Chain) {
-	chain.steps++
-	line := make([]byte, 0, len(s.set)+len(s.delete)+len(stepBegin)+100)
-	line = append(line, stepBegin...)
-	line = strconv.AppendUint(line, chain.steps, 10)
-	line = append(line, prevBegin...)
-	line = appendSum(line, chain.sum)
+	line := make([]byte, 0, s.Size()+len(stepBegin)+100)
+	line = append(line, chain.begin()...)
 	line = append(line, setBegin...)
+	chain.steps++
 	line = append(line, s.set...)
 	line = append(line, deleteBegin...)
 	line = append(line, s.delete...)

@@ -5,8 +5,7 @@ import (
 	"io"
 )
 
-// A summer sums up what is read through it, up to any place in the piece that was
-// read last. The decoder reads ahead, so the end of the object is known only when the
+// A summer sums up the text that is read through it, up to any place in the last piece. The decoder reads ahead, so the end of the object is known only when the
 // bytes behind it have been read, too.
 //
 // Invariant: the closing brace of an object is in the last piece. The decoder reads a

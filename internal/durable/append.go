@@ -10,10 +10,10 @@ var ErrNotLive = errors.New("the file is not one to append to")
 // nothing if the file has all that its caller wants to have there. So Append with an
 // empty line says that the file is there as it was left.
 //
-// The file must be live: made by a CommitLive of this File, and touched by no one
-// since. Else Append returns ErrNotLive, and so do all after it, until the next
-// CommitLive. So it is after every other error: the end of the file is then unknown, and
-// a line behind it would be behind half a line, or behind one that is lost.
+// The file must be live: made by a CommitLive of this File, and untouched by other
+// programs and stores since. If not, this Append and all later ones return ErrNotLive,
+// until the next CommitLive. Every other error ends the life of the file, too: its end is
+// unknown, and a further line would stand behind half a line or a lost one.
 //
 // Append may be called while another goroutine writes a Pending of this File, and not
 // during a Close.

@@ -66,8 +66,8 @@ func (p *Pending) CommitBlank() error { return p.commit(ending{blank: true}) }
 
 // CommitLive is Commit for a file that Append may add lines to. It calls catchUp
 // under the path's mutex, when nothing can be acknowledged any more but by this backup.
-// catchUp returns the lines for what has been written since the backup began, with their
-// line feeds, or nothing. CommitLive calls installed, still under the mutex, once the
+// catchUp returns the lines of the writes since the backup began, with their line feeds,
+// or nothing. CommitLive calls installed, still under the mutex, once the
 // new file is the one that Append adds to.
 func (p *Pending) CommitLive(catchUp func() ([]byte, error), installed func()) error {
 	return p.commit(ending{catchUp: catchUp, installed: installed})
@@ -82,12 +82,12 @@ type ending struct {
 
 func (p *Pending) commit(kind ending) (err error) {
 	f := p.file
-	installed := false
+	installed, live := false, false
 	defer func() {
 		switch {
 		case !installed:
 			p.Abort()
-		case f.live != p.temp:
+		case !live:
 			p.temp.Close() // it is synced, so an error has nothing to tell
 		}
 	}()
@@ -119,8 +119,7 @@ func (p *Pending) commit(kind ending) (err error) {
 		}
 	}
 
-	// W6. Catch up with what was written meanwhile, whether or not the old file is
-	// live: a line in that file may have been acknowledged since the backup began. Up
+	// W6. Catch up with the writes since then, whether or not the old file is live: a line in that file may have been acknowledged since the backup began. Up
 	// to here an error leaves the old file as it is, and live.
 	if err := p.catchUp(kind.catchUp); err != nil {
 		return err
@@ -161,7 +160,7 @@ func (p *Pending) commit(kind ending) (err error) {
 	f.lastSeen, f.unsure, f.claim.replaceable = made, nil, true
 	f.dropHandOver()
 	if kind.catchUp != nil {
-		f.live = p.temp
+		f.live, live = p.temp, true
 		kind.installed()
 	}
 	return nil
@@ -182,8 +181,8 @@ func (p *Pending) catchUp(lines func() ([]byte, error)) error {
 	return p.temp.Sync()
 }
 
-// Sync makes durable what was written so far, without the path's mutex, so that a
-// CommitLive has little left to sync under the mutex.
+// Sync makes durable the backup so far, without the path's mutex, so that a CommitLive
+// has little left to sync under the mutex.
 func (p *Pending) Sync() error { return p.temp.Sync() }
 
 // anyContents reports whether the file or the hand-over file is not blank.

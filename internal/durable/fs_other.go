@@ -15,9 +15,9 @@ import (
 // name before it.
 const lexical = runtime.GOOS == "plan9"
 
-// Create makes name.
+// Create makes name. Writes go to the end of the file, wherever that is by then.
 func (OS) Create(name string) (Handle, error) {
-	return opened(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600))
+	return opened(os.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600))
 }
 
 // Open opens name if it is a regular file.

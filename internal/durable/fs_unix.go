@@ -15,9 +15,10 @@ import (
 // name before it.
 const lexical = false
 
-// Create makes name, which no link leads to.
+// Create makes name, which no link leads to. Writes go to the end of the file, wherever
+// that is by then, so a step never overwrites the text of another program.
 func (OS) Create(name string) (Handle, error) {
-	return opened(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600))
+	return opened(os.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600))
 }
 
 // Open opens without blocking, or a pipe put in the file's place would hang it.

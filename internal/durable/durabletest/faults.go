@@ -216,24 +216,17 @@ func (h *faultyHandle) Write(b []byte) (int, error) {
 	return h.under.Write(b)
 }
 
-func (h *faultyHandle) Sync() error {
-	if err := h.faults.step("Sync", h.name); err != nil {
-		if modelled, ok := h.under.(*handle); ok {
-			modelled.lose()
-		}
-		return err
-	}
-	return h.under.Sync()
-}
+func (h *faultyHandle) Sync() error     { return h.sync("Sync", h.under.Sync) }
+func (h *faultyHandle) SyncData() error { return h.sync("SyncData", h.under.SyncData) }
 
-func (h *faultyHandle) SyncData() error {
-	if err := h.faults.step("SyncData", h.name); err != nil {
+func (h *faultyHandle) sync(op string, sync func() error) error {
+	if err := h.faults.step(op, h.name); err != nil {
 		if modelled, ok := h.under.(*handle); ok {
 			modelled.lose()
 		}
 		return err
 	}
-	return h.under.SyncData()
+	return sync()
 }
 
 func (h *faultyHandle) Close() error {
