@@ -1183,6 +1183,86 @@ func TestLargeStepsAreFolded(t *testing.T) {
 	require.Len(t, linesOf(t, disk.disk), 1)
 }
 
+// No caller waits for the save that folds the steps, so its error goes to the reader of
+// AutoBackupErrors. Syncs go on.
+func TestStepsThatCannotBeFolded(t *testing.T) {
+	disk, store := syncedJournal(t)
+	store.StartAutoBackup(time.Hour)
+	disk.watch()
+	disk.failWith(syscall.ENOSPC)
+	value := strings.Repeat("v", 100_000)
+	for i := range 12 {
+		store.Set("a", value+strconv.Itoa(i))
+		require.NoError(t, store.Sync())
+	}
+	require.ErrorIs(t, <-store.AutoBackupErrors(), syscall.ENOSPC)
+	require.Equal(t, map[string]string{"a": value + "11"}, afterCrash(t, disk.disk))
+	disk.heal()
+	require.NoError(t, store.Close())
+	require.Len(t, linesOf(t, disk.disk), 1)
+}
+
+// A program changes the file between the look and the write of a step. Its text is kept,
+// and the store writes a whole file.
+func TestAStrangerBetweenTheLookAndTheStep(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*durabletest.Disk)
+		kept   string
+	}{
+		"appended": {func(d *durabletest.Disk) { d.Append(storePath, "x") }, "}\nx{\"step\":1,"},
+		"replaced": {func(d *durabletest.Disk) { d.WriteFile(storePath, []byte(`{"editor":"1"}`)) }, `{"editor":"1"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk, store := syncedJournal(t)
+			stranger := sync.OnceFunc(func() { c.change(disk.disk) })
+			disk.Before(func(op, _ string) {
+				if op == "Write" {
+					stranger()
+				}
+			})
+			store.Set("a", "2")
+			require.NoError(t, store.Sync())
+			require.Equal(t, []string{"{\"a\":\"2\"}\n"}, linesOf(t, disk.disk))
+			kept, _ := disk.disk.ReadFile(storePath + ".prev")
+			require.Contains(t, string(kept), c.kept)
+		})
+	}
+}
+
+// The live file stays open, and no other.
+func TestTheLiveFileAloneStaysOpen(t *testing.T) {
+	disk, store := syncedJournal(t)
+	open := disk.OpenHandles() // the lock's and the live file
+	for i := range 5 {
+		store.Set("a", strconv.Itoa(i))
+		require.NoError(t, store.Sync())
+		require.NoError(t, store.Backup())
+		require.Equal(t, open, disk.OpenHandles())
+	}
+	require.NoError(t, store.Close())
+	require.Zero(t, disk.OpenHandles())
+}
+
+// After a step that failed the end of the file is unknown: the next save is whole.
+func TestNothingIsAppendedBehindAFailedStep(t *testing.T) {
+	for _, failing := range []string{"Write", "SyncData"} {
+		t.Run(failing, func(t *testing.T) {
+			disk, store := syncedJournal(t)
+			fail := sync.OnceFunc(func() { disk.FailAt(disk.Ops()-1, syscall.EIO, false) })
+			disk.Before(func(op, _ string) {
+				if op == failing {
+					fail()
+				}
+			})
+			store.Set("a", "2")
+			require.ErrorIs(t, store.Sync(), syscall.EIO)
+			store.Set("a", "3")
+			require.NoError(t, store.Sync())
+			require.Equal(t, []string{"{\"a\":\"3\"}\n"}, linesOf(t, disk.disk))
+		})
+	}
+}
+
 // A step that is nearly as large as the whole map is no step.
 func TestALargeStepIsAWholeFile(t *testing.T) {
 	disk, store := syncedJournal(t)
@@ -1222,6 +1302,7 @@ func TestSyncsShareAStep(t *testing.T) {
 	callers.Wait()
 	require.LessOrEqual(t, syncs.Load(), int64(10))
 	require.Len(t, afterCrash(t, disk.disk), 65)
+	require.NoError(t, store.Sync(), "a caller that comes alone does not wait for the others")
 }
 
 // While a whole backup is written, Syncs go on in the old file, and the new file has
@@ -1246,6 +1327,48 @@ func TestSyncBesideABackup(t *testing.T) {
 	lines := linesOf(t, disk.disk)
 	require.Equal(t, "{\"a\":\"2\"}\n", lines[0])
 	require.Len(t, lines, 2)
+	disk.Before(nil)                  // no gate any more
+	require.NoError(t, store.Close()) // has nothing new to write, but for the step
+	require.Equal(t, []string{"{\"a\":\"3\"}\n"}, linesOf(t, disk.disk), "plain after Close")
+}
+
+// A Close that comes while a step is about to take its view waits for the step: the step
+// may acknowledge a write that came after the Close, and the last file must have it.
+func TestCloseBehindAStep(t *testing.T) {
+	disk, store := syncedJournal(t)
+	looking, gate := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() { close(looking); <-gate })
+	disk.Before(func(op, name string) {
+		if op == "Stat" && name == storePath {
+			first()
+		}
+	})
+	synced, closed := make(chan error, 2), make(chan error, 1)
+	go func() { synced <- store.Sync() }()
+	<-looking // the step has not taken its view
+	store.Set("before", "the Close")
+	store.tell(closeCmd{closed})
+	store.Set("after", "the Close")
+	store.tell(syncCmd{synced})
+	store.Len() // the owner has all of these
+	close(gate)
+	require.NoError(t, <-synced)
+	require.NoError(t, <-synced)
+	require.Contains(t, afterCrash(t, disk.disk), "after")
+	require.NoError(t, <-closed)
+	require.Contains(t, afterCrash(t, disk.disk), "after")
+	require.Len(t, linesOf(t, disk.disk), 1)
+}
+
+// The owner hears of a save after other goroutines can append to its file.
+func TestAStepBeforeTheNewsOfItsFile(t *testing.T) {
+	st := &state{entries: trie.New(), backups: newBackups(nil, true, nil)}
+	st.journal.failedAt = 1
+	st.saving = true
+	st.stepped(stepped{wrote: true})
+	st.saved(save{plain: true}, nil, nil)
+	require.True(t, st.journal.hasSteps, "or a Close would leave the step")
+	require.Zero(t, st.journal.failedAt)
 }
 
 func TestSyncOfAReadOnlyStore(t *testing.T) {

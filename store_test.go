@@ -957,7 +957,7 @@ func TestWatchIsLinearizable(t *testing.T) {
 	}
 }
 
-// steps has a watcher note the changes of each step, as text.
+// steps has a watcher note the changes of each step, as text in brackets.
 func steps(ctx context.Context, store *genie.Store) <-chan string {
 	noted := make(chan string, 100)
 	go func() {
@@ -968,7 +968,7 @@ func steps(ctx context.Context, store *genie.Store) <-chan string {
 				all = append(all, fmt.Sprintf("%s:%s>%s", c.Key, c.Old, c.New))
 			}
 			slices.Sort(all)
-			noted <- strings.Join(all, " ")
+			noted <- fmt.Sprint(all)
 		}
 	}()
 	return noted
@@ -994,12 +994,12 @@ func TestStepsOfAWatch(t *testing.T) {
 				store.Set("a", "1")
 				ctx, cancel := context.WithCancel(t.Context())
 				noted := steps(ctx, store)
-				require.Equal(t, "a:>1", <-noted)
+				require.Equal(t, "[a:>1]", <-noted)
 				time.Sleep(time.Second)
 				c.writes(store)
 				time.Sleep(time.Second)
 				if c.step != "" {
-					require.Equal(t, c.step, <-noted)
+					require.Equal(t, "["+c.step+"]", <-noted)
 				}
 				cancel()
 				require.Empty(t, <-noted, "another step")
@@ -1121,6 +1121,16 @@ func TestViewAndChangesEndWithTheirStep(t *testing.T) {
 	}
 	require.Panics(t, func() { view.Len() })
 	require.Panics(t, func() { _ = slices.Collect(changes) })
+
+	store.Set("b", "2")
+	for _, changes := range store.Watch(t.Context()) {
+		next, stop := iter.Pull(changes)
+		defer stop()
+		_, ok := next()
+		require.True(t, ok)
+		defer func() { require.Panics(t, func() { next() }, "a loop that outlives its step") }()
+		break
+	}
 }
 
 // A watcher that waits gets a write at once. After a step over many writes it rests, so

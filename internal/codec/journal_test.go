@@ -91,11 +91,13 @@ func TestAJournalAsWritten(t *testing.T) {
 		strings.Join(small().lines[:2], ""))
 }
 
+// sum returns the sum of a text, as a step has it.
+func sum(text string) string {
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
+}
+
 // The sums in the example of the format are made as those of this package.
 func TestTheSumsOfTheFormat(t *testing.T) {
-	sum := func(text string) string {
-		return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
-	}
 	require.Equal(t, "8d57bf7b", sum(`{"k":"1","old":"x","t":{"value":"y","expires":"2026-01-02T03:04:05Z"}}`))
 	require.Equal(t, "c3d9d340", sum(`{"step":1,"prev":"8d57bf7b","set":{"k":"2"},"delete":["old"]`))
 }
@@ -203,7 +205,9 @@ func TestEditsOfAJournal(t *testing.T) {
 		lines[i] = strings.Replace(lines[i], old, new, 1)
 		return strings.Join(lines, "")
 	}
+	const second = `{"step":2,"prev":"9ffc9b17","set":{},"delete":["old"]`
 	for name, c := range map[string]struct{ text, err string }{
+		"a first step of number two":      {j.lines[0] + second + `,"crc":"` + sum(second) + `"}`, "a step is missing"},
 		"the object, steps behind":        {edited(0, "x", "y"), "take the change back, or delete the lines of the steps"},
 		"the object, one step behind":     {strings.Replace(strings.Join(j.lines[:2], ""), "x", "y", 1), "take the change back"},
 		"a value of the last step":        {edited(3, `"k"`, `"j"`), "its checksum is wrong"},

@@ -23,7 +23,7 @@ func Diff(old, new View) iter.Seq[Change] {
 		panic("trie: Diff of views of two maps")
 	}
 	return func(yield func(Change) bool) {
-		d := difference{old: old, new: new, yield: yield}
+		d := difference{old, new, yield}
 		switch {
 		case new.root == nil && old.root == nil:
 		case old.root == nil:
@@ -40,7 +40,6 @@ func Diff(old, new View) iter.Seq[Change] {
 type difference struct {
 	old, new View
 	yield    func(Change) bool
-	compared int // pairs of nodes, for the tests
 }
 
 func (d *difference) added(key, value string) bool {
@@ -81,7 +80,6 @@ func (c child) width() int {
 
 // children compares width slots of two branches, from slot i on.
 func (d *difference) children(old, new *branch, i, width int) bool {
-	d.compared++
 	before, after := old.slots[i], new.slots[i]
 	switch {
 	case before.branch != nil && after.branch != nil:

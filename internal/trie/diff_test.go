@@ -169,35 +169,6 @@ func TestDiffWhileTheMapChanges(t *testing.T) {
 	require.Equal(t, 10_000, <-done)
 }
 
-// compared returns how many pairs of nodes a Diff looks into.
-func compared(old, new View) int {
-	d := difference{old: old, new: new, yield: func(Change) bool { return true }}
-	d.branches(old.root, new.root)
-	return d.compared
-}
-
-// A Diff looks into nodes that were written, however large the map is.
-func TestDiffSkipsWhatIsShared(t *testing.T) {
-	for _, n := range []int{1_000, 100_000} {
-		m := filled(n)
-		old := m.View()
-		require.Zero(t, compared(old, m.View()))
-		for i := range 10 {
-			m.Set(key(i*n/10), "w")
-		}
-		found := compared(old, m.View())
-		require.LessOrEqual(t, found, writableBefore(m), "among %d", n)
-		require.GreaterOrEqual(t, found, 10, "else the count counts nothing")
-	}
-}
-
-// writableBefore returns how many nodes ten writes at most copy: each a leaf and the
-// branches above.
-func writableBefore(m *Map) int {
-	levels, _ := inspect(m.root, m.hasher, m.epoch)
-	return 10 * (levels.levels + 1)
-}
-
 // Diff does not read the nodes that two views share, whatever the size of the map:
 // it gives the same changes after these nodes were made unusable. Only nodes that
 // the writes copied are left to read.
