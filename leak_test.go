@@ -1243,6 +1243,32 @@ func TestTheLiveFileAloneStaysOpen(t *testing.T) {
 	require.Zero(t, disk.OpenHandles())
 }
 
+// The last handle of a replaced file is closed when the path's mutex is free: a Sync at that
+// moment need not wait until the file system has freed a large file.
+func TestSyncBesideTheEndOfAReplacedFile(t *testing.T) {
+	disk, store := syncedJournal(t)
+	renamed, synced := false, make(chan error, 1)
+	disk.Before(func(op, _ string) {
+		switch {
+		case op == "Rename":
+			renamed = true
+		case op == "Close" && renamed:
+			disk.Before(nil)
+			go func() { synced <- store.Sync() }()
+			select {
+			case err := <-synced:
+				synced <- err
+			case <-time.After(10 * time.Second):
+				t.Error("Sync waits for the end of the replaced file")
+			}
+		}
+	})
+	store.Set("a", "2")
+	require.NoError(t, store.Backup())
+	require.Len(t, synced, 1, "no file was closed after the rename")
+	require.NoError(t, <-synced)
+}
+
 // After a step that failed the end of the file is unknown: the next save is whole.
 func TestNothingIsAppendedBehindAFailedStep(t *testing.T) {
 	for _, failing := range []string{"Write", "SyncData"} {

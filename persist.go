@@ -329,11 +329,11 @@ func (st *state) stepForWaiting() {
 
 // gatherShare is the share of the time of a step for which the next step waits for
 // callers that are about to come. PostgreSQL has such a wait as its commit_delay.
-const gatherShare = 8
+const gatherShare = 4
 
-// gather has the next step wait for the callers of d to call again, for an eighth of the
-// time of d at most. Without the wait, two groups of callers
-// take turns, and each fsync serves half of them (bench/ratios, "Sync").
+// gather has the next step wait for the callers of d to call again, for a quarter of the
+// time of d at most. Without the wait, two groups of callers take turns, and each fsync
+// serves half of them (bench/ratios, "Sync").
 func (st *state) gather(d stepped) {
 	j := &st.journal
 	if len(d.batch.waiting) < 2 {

@@ -82,11 +82,28 @@ func (f *File) dead(err error) error {
 	return err
 }
 
-// dropLive closes the live file, if there is one. It is synced, or given up.
+// dropLive closes the live file, if there is one.
 func (f *File) dropLive() {
-	if f.live != nil {
-		_ = f.live.Close()
-		f.live = nil
+	closeIfOpen(f.live)
+	f.live = nil
+}
+
+// retireLive ends the life of the live file, if there is one, and returns its handle for
+// the caller to close.
+func (f *File) retireLive() Handle {
+	if !replacesOpen {
+		f.dropLive()
+	}
+	old := f.live
+	f.live = nil
+	return old
+}
+
+// closeIfOpen closes a handle that may be nil. Its file is synced, or given up, so an error
+// has nothing to tell.
+func closeIfOpen(h Handle) {
+	if h != nil {
+		_ = h.Close()
 	}
 }
 

@@ -15,6 +15,9 @@ import (
 // name before it.
 const lexical = runtime.GOOS == "plan9"
 
+// replacesOpen is whether Rename may replace a file that this process has open.
+const replacesOpen = false
+
 // Create makes name. Writes go to the end of the file, wherever that is by then.
 func (OS) Create(name string) (Handle, error) {
 	return opened(os.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600))

@@ -15,6 +15,9 @@ import (
 // name before it.
 const lexical = false
 
+// replacesOpen is whether Rename may replace a file that this process has open.
+const replacesOpen = true
+
 // Create makes name, which no link leads to. Writes go to the end of the file, wherever
 // that is by then, so a step never overwrites the text of another program.
 func (OS) Create(name string) (Handle, error) {

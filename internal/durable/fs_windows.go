@@ -13,6 +13,9 @@ import (
 // name before it.
 const lexical = true
 
+// replacesOpen is whether Rename may replace a file that this process has open.
+const replacesOpen = false
+
 const (
 	shareAll     = syscall.FILE_SHARE_READ | syscall.FILE_SHARE_WRITE | syscall.FILE_SHARE_DELETE
 	shareNothing = 0
