@@ -206,6 +206,7 @@ type life struct {
 	chain codec.Chain
 
 	loading    bool
+	appending  bool
 	saving     bool // a whole backup is being written
 	releasing  bool // and is the last one, so no step is written
 	switching  bool // and has the mutex
@@ -363,6 +364,9 @@ func (l *life) start() {
 	l.saving, l.releasing, l.switching, l.installing, l.late = false, false, false, false, false
 	l.joined, l.dead, l.killed, l.file, l.loading = 0, false, false, nil, true
 	l.kept = false // Previous has one place, and the load may need it
+	if b, ok := l.fsys.(*blind); ok {
+		b.life = l
+	}
 	l.p.Before(l.before)
 }
 
@@ -442,6 +446,7 @@ func (l *life) sync() error {
 		return nil
 	}
 	view := 0
+	l.appending = true
 	err := l.file.Append(func() (line []byte, err error) {
 		view = l.newest()
 		line, l.chain = l.line(l.chain, l.last, view)
@@ -449,7 +454,7 @@ func (l *life) sync() error {
 		l.wrote = l.wrote || line != nil
 		return line, nil
 	})
-	if err == nil {
+	if l.appending = false; err == nil {
 		l.ack(view)
 		return nil
 	}
