@@ -135,17 +135,14 @@ type plantedOrder struct {
 	find    func(m *journalModel) // nil for all that there is
 }
 
-// withStrangers runs the scripts with other programs at work.
-func withStrangers(m *journalModel) {
-	for _, script := range slices.Concat(shortScripts, strangerScripts, journalScripts) {
+// withStrangers runs the scripts with other programs at work, until something is lost.
+func (m *journalModel) withStrangers() {
+	for _, script := range strangerScripts {
 		for _, name := range slices.Sorted(maps.Keys(strangerActs)) {
 			m.everyDisturbance(1, script, strangerActs[name])
 		}
 	}
 }
-
-// strangerScripts have a Sync with nothing to write behind each other action.
-var strangerScripts = [][]string{{"set", "sync", "sync", "set", "sync", "sync", "backup", "sync", "sync"}}
 
 func TestTheJournalModelFindsPlantedBugs(t *testing.T) {
 	forgetting := func(change string) func(p *durabletest.Process) durable.FS {
@@ -157,15 +154,15 @@ func TestTheJournalModelFindsPlantedBugs(t *testing.T) {
 		}
 	}
 	plants := map[string]plantedOrder{
-		"A2, no first look":               {plant: looking(true, false), find: withStrangers},
-		"A6, no second look":              {plant: looking(false, true), find: withStrangers},
-		"A2 and A6, no look":              {plant: looking(true, true), find: withStrangers},
+		"A2, no first look":               {plant: looking(true, false), find: (*journalModel).withStrangers},
+		"A6, no second look":              {plant: looking(false, true), find: (*journalModel).withStrangers},
+		"A2 and A6, no look":              {plant: looking(true, true), find: (*journalModel).withStrangers},
 		"A5, a step is not synced":        {plant: spoil(func(_ durable.FS, h durable.Handle) durable.Handle { return lazy{h} })},
 		"A5, a failed sync is forgiven":   {plant: spoil(func(_ durable.FS, h durable.Handle) durable.Handle { return forgiving{h} })},
 		"W3, base not synced":             {plant: func(p *durabletest.Process) durable.FS { return noSync{p} }},
 		"W6, catch-up not synced":         {plant: spoil(func(_ durable.FS, h durable.Handle) durable.Handle { return &syncedOnce{Handle: h} })},
-		"W8, copy left out":               {plant: func(p *durabletest.Process) durable.FS { return unkept{p} }, find: withStrangers},
-		"W8, name of the copy not synced": {plant: forgetting("Rename .backup.json.tmp-* backup.json.prev"), find: withStrangers},
+		"W8, copy left out":               {plant: func(p *durabletest.Process) durable.FS { return unkept{p} }, find: (*journalModel).withStrangers},
+		"W8, name of the copy not synced": {plant: forgetting("Rename .backup.json.tmp-* backup.json.prev"), find: (*journalModel).withStrangers},
 		"W10, backup not synced":          {plant: forgetting("Rename .backup.json.tmp-* backup.json")},
 		"L7, hand-over not synced":        {plant: forgetting("Rename backup.json backup.json.loaded")},
 		"P removed first":                 {plant: func(p *durabletest.Process) durable.FS { return hasty{p} }},
@@ -197,19 +194,15 @@ func TestTheJournalModelFindsPlantedBugs(t *testing.T) {
 	}
 }
 
-// everything runs all scripts until something is lost, the fast ones first.
+// everything runs all scripts until something is lost, the fast ones first. Other tests run
+// all of them without a plant, and lose nothing.
 func (m *journalModel) everything() {
-	for _, scripts := range [][][]string{shortScripts, journalScripts} {
-		for _, script := range scripts {
-			for _, disturb := range []func(*life){failOnce, failFromNowOn, kill} {
-				m.everyDisturbance(1, script, disturb)
-			}
-		}
-		for _, script := range scripts {
-			m.everyInjection(1, script)
-		}
+	for _, script := range allScripts {
+		m.everyDisturbance(1, script, failOnce)
+		m.everyInjection(1, script)
 	}
-	for _, script := range shortScripts {
-		m.everyPair(1, 1, script, failOnce)
+	for _, script := range allScripts {
+		m.everyDisturbance(1, script, failFromNowOn)
+		m.everyDisturbance(1, script, kill)
 	}
 }

@@ -681,6 +681,20 @@ var journalScripts = [][]string{
 	{"set", "sync", "set", "sync", "load", "set", "ahead", "set", "sync", "close", "set", "sync"},
 }
 
+// shortScripts are for pairs of an injection and a disturbance.
+var shortScripts = [][]string{
+	{"set", "sync", "set", "backup", "sync"},
+	{"set", "backup", "set", "sync", "backup", "load", "sync"},
+	{"set", "sync", "set", "sync", "close"},
+}
+
+var allScripts = slices.Concat(shortScripts, journalScripts)
+
+// strangerScripts have also a Sync with nothing to write behind each other action.
+var strangerScripts = append([][]string{
+	{"set", "sync", "sync", "set", "sync", "sync", "backup", "sync", "sync"},
+}, allScripts...)
+
 // injections are what a store does beside another action of its own.
 var injections = [][]string{
 	{"sync"},
@@ -792,7 +806,7 @@ func TestNoPowerCutLosesAStep(t *testing.T) {
 func TestNoPowerCutLosesAStepBesideABackup(t *testing.T) {
 	t.Parallel()
 	m := newJournalModel()
-	for _, script := range journalScripts {
+	for _, script := range allScripts {
 		m.everyInjection(once(), script)
 		m.require(t)
 	}
@@ -802,7 +816,7 @@ func TestNoPowerCutLosesAStepBesideABackup(t *testing.T) {
 func TestNoErrorAndNoKillLosesAStep(t *testing.T) {
 	t.Parallel()
 	m := newJournalModel()
-	for _, script := range journalScripts {
+	for _, script := range allScripts {
 		for _, disturb := range []func(*life){failOnce, failFromNowOn, kill} {
 			m.everyDisturbance(once(), script, disturb)
 			m.require(t)
@@ -818,7 +832,7 @@ func TestNoStrangerLosesAStep(t *testing.T) {
 	for name, act := range strangerActs {
 		t.Run(name, func(t *testing.T) {
 			m := newJournalModel()
-			for _, script := range journalScripts {
+			for _, script := range strangerScripts {
 				m.everyDisturbance(once(), script, act)
 				m.require(t)
 			}
@@ -851,13 +865,6 @@ func TestNoRenameThatIsDoneNeverthelessLosesAStep(t *testing.T) {
 		m.require(t)
 	}
 	m.log(t)
-}
-
-// shortScripts are for pairs of an injection and a disturbance.
-var shortScripts = [][]string{
-	{"set", "sync", "set", "backup", "sync"},
-	{"set", "backup", "set", "sync", "backup", "load", "sync"},
-	{"set", "sync", "set", "sync", "close"},
 }
 
 // everyPair runs the script with each injection in front of every by-th operation, and a
