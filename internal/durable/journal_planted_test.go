@@ -206,3 +206,70 @@ func (m *journalModel) everything() {
 		m.everyDisturbance(1, script, kill)
 	}
 }
+
+// blindToBoth is a file system on which the Append of each of two stores finds the file as
+// that store has left it.
+type blindToBoth struct {
+	*durabletest.Process
+	two  *twoStores
+	left [2]fs.FileInfo
+}
+
+func (b *blindToBoth) Create(name string) (durable.Handle, error) {
+	h, err := b.Process.Create(name)
+	if err != nil || b.two == nil {
+		return h, err
+	}
+	return watched{h, &b.left[b.two.active]}, nil
+}
+
+func (b *blindToBoth) Stat(name string) (fs.FileInfo, error) {
+	if name == backup && b.two != nil {
+		if i := b.two.active; b.two.stores[i].appending && b.left[i] != nil {
+			return b.left[i], nil
+		}
+	}
+	return b.Process.Stat(name)
+}
+
+type watched struct {
+	durable.Handle
+	left *fs.FileInfo
+}
+
+func (h watched) Stat() (fs.FileInfo, error) {
+	info, err := h.Handle.Stat()
+	*h.left = info
+	return info, err
+}
+
+func TestTheModelOfTwoStoresFindsPlantedBugs(t *testing.T) {
+	for name, plant := range map[string]func(m *twoModel){
+		"no look": func(m *twoModel) {
+			m.plant = func(p *durabletest.Process) durable.FS { return &blindToBoth{Process: p} }
+		},
+		"W8, copy left out": func(m *twoModel) {
+			m.plant = func(p *durabletest.Process) durable.FS { return unkept{p} }
+		},
+		"W8, name of the copy not synced": func(m *twoModel) {
+			m.plant = func(p *durabletest.Process) durable.FS {
+				return noSyncAfter{p, "Rename .backup.json.tmp-* backup.json.prev"}
+			}
+		},
+		"W10, backup not synced": func(m *twoModel) {
+			m.plant = func(p *durabletest.Process) durable.FS {
+				return noSyncAfter{p, "Rename .backup.json.tmp-* backup.json"}
+			}
+		},
+		"no exception": func(m *twoModel) { m.excusing = false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newTwoModel()
+			plant(m)
+			m.everywhere(3, 1)
+			t.Logf("%d schedules, %d disks: %.300v", m.schedules, m.images, m.lost)
+			require.NotEmpty(t, m.lost)
+		})
+	}
+}

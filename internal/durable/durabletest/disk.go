@@ -12,6 +12,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -172,16 +173,38 @@ type describer struct {
 func (s *describer) add(names map[string]*inode) {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		short, file := withoutRandom(name), names[name]
+		s.string(short)
 		if short != name {
-			short = fmt.Sprint(short, numberOf(s.temps, name))
+			s.number(numberOf(s.temps, name))
 		}
-		fmt.Fprintf(&s.text, "%q: ", short)
 		if file != nil {
-			fmt.Fprintf(&s.text, "file %d %q %q", numberOf(s.files, file), file.data, file.synced)
+			s.file(file)
 		}
 		s.text.WriteByte('\n')
 	}
 	s.text.WriteByte('\n')
+}
+
+func (s *describer) file(file *inode) {
+	s.number(numberOf(s.files, file))
+	s.string(string(file.data))
+	s.string(string(file.synced))
+	for _, lost := range file.lost {
+		s.number(lost.from)
+		s.number(lost.to)
+	}
+}
+
+// string writes text with its length in front, in place of quotes: the models describe a
+// disk in front of every operation.
+func (s *describer) string(text string) {
+	s.number(len(text))
+	s.text.WriteString(text)
+}
+
+func (s *describer) number(n int) {
+	s.text.WriteString(strconv.Itoa(n))
+	s.text.WriteByte(' ')
 }
 
 func numberOf[K comparable](numbers map[K]int, key K) int {

@@ -131,6 +131,22 @@ func TestAFailedSyncLosesItsBytesAlone(t *testing.T) {
 	require.Equal(t, "oldabcd", string(data))
 }
 
+// A later Sync tells bytes that are lost from bytes that are only not synced yet.
+func TestTheStateTellsWhatIsLost(t *testing.T) {
+	state := func(fails bool) string {
+		d := durabletest.NewDisk()
+		p := d.Process()
+		h := create(t, p, name, "old")
+		if fails {
+			p.FailAt(p.Ops(), syscall.EIO, false)
+			require.Error(t, h.Sync())
+		}
+		return d.State()
+	}
+	require.Equal(t, state(false), state(false))
+	require.NotEqual(t, state(false), state(true))
+}
+
 func TestAnImageHasNothingInCommonWithItsDisk(t *testing.T) {
 	d := durabletest.NewDisk()
 	d.WriteFile(name, []byte("old"))
