@@ -705,11 +705,20 @@ var injections = [][]string{
 	{"set"},
 }
 
-// everyInjection runs the script with each injection in front of each operation.
-func (m *journalModel) everyInjection(depth int, script []string) {
+// sampled is how many operations are between two that are tried: by, or one in a long run.
+// The first is another one each time.
+func sampled(by int) int {
+	if long() {
+		return 1
+	}
+	return by
+}
+
+// everyInjection runs the script with each injection in front of each by-th operation.
+func (m *journalModel) everyInjection(depth, by int, script []string) {
 	for _, actions := range injections {
 		m.inject = actions
-		for at := 0; len(m.lost) == 0; at++ {
+		for at := m.runs % by; len(m.lost) == 0; at += by {
 			m.injectAt = at
 			m.run(depth, script...)
 			if m.ops <= at {
@@ -720,8 +729,8 @@ func (m *journalModel) everyInjection(depth int, script []string) {
 	m.injectAt = -1
 }
 
-func (m *journalModel) everyDisturbance(depth int, script []string, disturb func(*life)) {
-	for at := 0; len(m.lost) == 0; at++ {
+func (m *journalModel) everyDisturbance(depth, by int, script []string, disturb func(*life)) {
+	for at := m.runs % by; len(m.lost) == 0; at += by {
 		m.disturb, m.disturbAt = disturb, at
 		m.run(depth, script...)
 		if m.ops <= at || !m.disturbed {
@@ -807,7 +816,7 @@ func TestNoPowerCutLosesAStepBesideABackup(t *testing.T) {
 	t.Parallel()
 	m := newJournalModel()
 	for _, script := range allScripts {
-		m.everyInjection(once(), script)
+		m.everyInjection(once(), sampled(4), script)
 		m.require(t)
 	}
 	m.log(t)
@@ -818,7 +827,7 @@ func TestNoErrorAndNoKillLosesAStep(t *testing.T) {
 	m := newJournalModel()
 	for _, script := range allScripts {
 		for _, disturb := range []func(*life){failOnce, failFromNowOn, kill} {
-			m.everyDisturbance(once(), script, disturb)
+			m.everyDisturbance(once(), sampled(4), script, disturb)
 			m.require(t)
 		}
 	}
@@ -833,7 +842,7 @@ func TestNoStrangerLosesAStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newJournalModel()
 			for _, script := range strangerScripts {
-				m.everyDisturbance(once(), script, act)
+				m.everyDisturbance(once(), sampled(7), script, act)
 				m.require(t)
 			}
 			m.log(t)
@@ -861,19 +870,19 @@ func TestNoRenameThatIsDoneNeverthelessLosesAStep(t *testing.T) {
 	m := newJournalModel()
 	m.plant = func(p *durabletest.Process) durable.FS { return &doneOnce{Process: p} }
 	for _, script := range journalScripts {
-		m.everyDisturbance(once(), script, func(l *life) { l.fsys.(*doneOnce).armed = true })
+		m.everyDisturbance(once(), sampled(2), script, func(l *life) { l.fsys.(*doneOnce).armed = true })
 		m.require(t)
 	}
 	m.log(t)
 }
 
 // everyPair runs the script with each injection in front of every by-th operation, and a
-// disturbance in front of each operation.
-func (m *journalModel) everyPair(depth, by int, script []string, disturb func(*life)) {
-	for i, actions := range injections {
-		for at := i % by; len(m.lost) == 0; at += by {
+// disturbance in front of every by2-th.
+func (m *journalModel) everyPair(depth, by, by2 int, script []string, disturb func(*life)) {
+	for _, actions := range injections {
+		for at := m.runs % by; len(m.lost) == 0; at += by {
 			m.inject, m.injectAt = actions, at
-			m.everyDisturbance(depth, script, disturb)
+			m.everyDisturbance(depth, by2, script, disturb)
 			if m.ops <= at {
 				break
 			}
@@ -884,7 +893,7 @@ func (m *journalModel) everyPair(depth, by int, script []string, disturb func(*l
 
 func TestNoErrorBesideABackupLosesAStep(t *testing.T) {
 	t.Parallel()
-	disturbs, by := map[string]func(*life){"fail once": failOnce, "removes": strangerActs["removes"]}, 61
+	disturbs, by := map[string]func(*life){"fail once": failOnce, "removes": strangerActs["removes"]}, 53
 	if long() {
 		maps.Copy(disturbs, strangerActs)
 		disturbs["fail from now on"], disturbs["kill"], by = failFromNowOn, kill, 5
@@ -893,7 +902,7 @@ func TestNoErrorBesideABackupLosesAStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newJournalModel()
 			for _, script := range shortScripts {
-				m.everyPair(1, by, script, disturb)
+				m.everyPair(1, by, sampled(17), script, disturb)
 				m.require(t)
 			}
 			m.log(t)
