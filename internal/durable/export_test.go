@@ -63,3 +63,6 @@ func Revive(f *File) {
 		f.lastSeen, f.live = info, h
 	}
 }
+
+// ReplacesOpen is whether a file can be replaced that this process has open.
+const ReplacesOpen = replacesOpen
