@@ -688,3 +688,15 @@ func TestNoStoreHasTheFileOpenAtTheRename(t *testing.T) {
 		p.Before(nil)
 	}
 }
+
+// A load moves the live file to the hand-over file, which nothing may be appended to.
+func TestALoadOfTheFilesOwnIsItsEnd(t *testing.T) {
+	t.Skip("the File stays live: a line goes into the hand-over file; no store loads twice")
+	disk, p := newLive(t)
+	loaded, err := loadInto(p.file)
+	require.NoError(t, err)
+	require.Equal(t, "base\n", loaded)
+	require.ErrorIs(t, appendLine(p.file, "line\n"), durable.ErrNotLive)
+	requireLive(t, false, p.file)
+	requireFiles(t, disk, files{backup: "", handOver: "base\n"})
+}

@@ -896,7 +896,7 @@ func TestNoErrorBesideABackupLosesAStep(t *testing.T) {
 	disturbs, by := map[string]func(*life){"fail once": failOnce, "removes": strangerActs["removes"]}, 53
 	if long() {
 		maps.Copy(disturbs, strangerActs)
-		disturbs["fail from now on"], disturbs["kill"], by = failFromNowOn, kill, 5
+		disturbs["fail from now on"], disturbs["kill"], by = failFromNowOn, kill, 17
 	}
 	for name, disturb := range disturbs {
 		t.Run(name, func(t *testing.T) {
