@@ -13,7 +13,8 @@ import (
 	"github.com/windevkay/forge/genie/internal/durable/durabletest"
 )
 
-// A spoiled is a file system, compared by its address, on which the handles of new files have a bug.
+// spoiled is a file system on which the handles of new files have a bug. The registry
+// compares it by its address.
 type spoiled struct {
 	durable.FS
 	spoil func(fsys durable.FS, h durable.Handle) durable.Handle
@@ -44,7 +45,7 @@ func (h forgiving) SyncData() error {
 	return nil
 }
 
-// syncedOnce does not sync what a backup catches up with.
+// syncedOnce does not sync the steps of a catching-up.
 type syncedOnce struct {
 	durable.Handle
 	synced bool
@@ -68,7 +69,7 @@ func (r removing) Rename(from, to string) error {
 	return r.FS.Rename(from, to)
 }
 
-// unkept does not keep what another program or store has written.
+// unkept does not keep the file of another program or store.
 type unkept struct{ durable.FS }
 
 func (u unkept) Rename(from, to string) error {
@@ -78,8 +79,8 @@ func (u unkept) Rename(from, to string) error {
 	return u.FS.Rename(from, to)
 }
 
-// blind is a file system on which an Append finds the file as it was left, in its first
-// look, in its second, or in both.
+// blind is a file system on which an Append finds the file unchanged in its first look,
+// in its second, or in both.
 type blind struct {
 	*durabletest.Process
 	first, second bool
@@ -128,11 +129,11 @@ func (h blindHandle) SyncData() error {
 	return h.Handle.SyncData()
 }
 
-// A plantedOrder is a wrong order of operations, and what finds it first.
+// A plantedOrder is a wrong order of operations, with the runs of the model to find it.
 type plantedOrder struct {
 	plant   func(p *durabletest.Process) durable.FS
 	mistake mistake
-	find    func(m *journalModel) // nil for all that there is
+	find    func(m *journalModel) // nil for everything
 }
 
 // withStrangers runs the scripts with other programs at work, until something is lost.
@@ -144,7 +145,7 @@ func (m *journalModel) withStrangers() {
 	}
 }
 
-// quickest finds mistakes that are rarely seen.
+// quickest finds mistakes that everything finds late.
 var quickest = map[mistake]func(m *journalModel){
 	"append after a failed one": func(m *journalModel) { m.everyDisturbance(1, 1, journalScripts[1], failOnce) },
 	"ack of what was loaded":    func(m *journalModel) { m.everyDisturbance(1, 1, shortScripts[1], failFromNowOn) },
@@ -214,8 +215,7 @@ func (m *journalModel) everything() {
 	}
 }
 
-// blindToBoth is a file system on which the Append of each of two stores finds the file as
-// that store has left it.
+// blindToBoth is a file system on which the Append of either store finds the file unchanged.
 type blindToBoth struct {
 	*durabletest.Process
 	two  *twoStores

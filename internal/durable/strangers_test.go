@@ -16,8 +16,8 @@ import (
 	"github.com/windevkay/forge/genie/internal/durable/durabletest"
 )
 
-// keptOf is what Previous must have after each act of a stranger, given the contents of
-// the file before the act.
+// keptOf returns the contents of Previous after each act of a stranger, given the contents
+// of the file before the act.
 var keptOf = map[string]func(before string) string{
 	"removes":        func(string) string { return "" },
 	"replaces":       func(string) string { return strangers },
@@ -26,10 +26,9 @@ var keptOf = map[string]func(before string) string{
 
 var strangeActions = [][]string{{"set", "sync"}, {"sync"}, {"set", "backup"}, {"set", "ahead"}}
 
-// Another program does something to the file in front of each operation of a Sync or a
-// backup. The store goes on, what it acknowledges afterwards is durable, and the other
-// program's contents are in Previous, byte for byte. Only between the last look and the
-// rename they are not.
+// Another program changes the file in front of each operation of a Sync or a backup. The
+// store goes on, its next acknowledgement is durable, and the contents of the other program
+// are in Previous, byte for byte. A change between the last look and the rename is lost.
 func TestAStrangerAtEveryOperation(t *testing.T) {
 	for _, actions := range strangeActions {
 		for act := range keptOf {
@@ -58,8 +57,8 @@ func TestAStrangerAndAnError(t *testing.T) {
 	}
 }
 
-// strangerAt has the stranger act in front of operation op, and operation fails fail. It
-// reports whether there were so many operations.
+// strangerAt has the stranger act in front of operation op, and operation fails fail, and
+// reports whether the actions had so many operations.
 func strangerAt(t *testing.T, act string, op, fails int, actions []string) (more, again bool) {
 	l := &life{model: newJournalModel(), disk: durabletest.NewDisk(), history: history{values: []int{0}}}
 	defer func() { l.end() }()
@@ -242,7 +241,8 @@ func (r *race) backup(f *durable.File) error {
 	return nil
 }
 
-// Syncs and backups at once, for the race detector: what was acknowledged last is loaded.
+// Syncs and backups at once, for the race detector. A load gives the newest acknowledged
+// value.
 func TestSyncsBesideBackups(t *testing.T) {
 	disk := durabletest.NewDisk()
 	p := newProcess(t, disk, "")

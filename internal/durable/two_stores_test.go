@@ -13,8 +13,8 @@ import (
 	"github.com/windevkay/forge/genie/internal/durable/durabletest"
 )
 
-// twoStores are stores of one process on one path. One does its actions, and the other
-// does its own in front of an operation of the first, or as soon as the mutex is free.
+// twoStores are stores of one process on one path. The second store does its actions in
+// front of operations of the first, or as soon as the mutex is free.
 type twoStores struct {
 	disk   *durabletest.Disk
 	p      *durabletest.Process
@@ -22,14 +22,13 @@ type twoStores struct {
 	stores [2]*life
 	active int // the store that is at work
 
-	// moving is how far a backup of each store has come that takes the place of the
-	// other's copy in Previous.
+	// moving is how far each store's backup has come with its move to Previous.
 	moving    [2]move
 	excusing  bool // the exception of docs/design.md holds
 	failingAt int  // the operation that fails
 
-	// taken is what of each store's values the other has loaded, by index: it is the
-	// other's since, and may be in no file.
+	// taken is the index of the value of each store that the second has loaded, or -1. The
+	// loader has to keep that value from then on.
 	taken [2]int
 
 	tried   map[string]bool
@@ -38,7 +37,7 @@ type twoStores struct {
 	lost    []string
 }
 
-// A move is a stage of a backup that has kept the other store's file. Previous has one
+// A move is a stage of a backup that keeps the file of the other store. Previous has one
 // place. From the rename to Previous to the sync of the folder behind the rename of the
 // backup, the store's own data may be in no file: docs/design.md, "Errors".
 type move int
@@ -67,8 +66,7 @@ func (two *twoStores) fails(format string, args ...any) {
 	two.lost = append(two.lost, fmt.Sprintf(format, args...))
 }
 
-// open starts store i, after the end of the one that there was. The store takes over what
-// it loads: from then on no file need hold that for the other.
+// open ends store i and starts a new one, which takes over the contents of the file.
 func (two *twoStores) open(i int) {
 	next := 1 + 1000*i
 	if old := two.stores[i]; old != nil {
@@ -98,7 +96,7 @@ func (two *twoStores) open(i int) {
 	two.stores[i], two.moving[i], two.taken[i] = l, none, -1
 }
 
-// syncHasFailed reports whether the operation that fails is a sync of a file, and was done.
+// syncHasFailed reports whether a sync of a file has failed.
 func (two *twoStores) syncHasFailed() bool {
 	names := two.p.OpNames()
 	if two.failingAt < 0 || two.failingAt >= len(names) {
@@ -132,8 +130,7 @@ func (two *twoStores) do(i int, action string) (err error) {
 	return err
 }
 
-// check is called in front of every operation: whatever the power leaves has what each
-// store has acknowledged last.
+// check has the power fail in front of an operation, and notes the stage of a move.
 func (two *twoStores) check(op, name string) {
 	now := &two.moving[two.active]
 	if *now == syncing {
@@ -181,8 +178,8 @@ func (two *twoStores) isNew(key string) bool {
 	return !tried
 }
 
-// requireKeptOn requires that a file of the disk has what each store has acknowledged, or
-// something newer, and that a load gives a state.
+// requireKeptOn requires that files of the disk have the newest acknowledged value of each
+// store, or a newer one, and that a load gives a state.
 func (two *twoStores) requireKeptOn(image *durabletest.Disk) {
 	var there []int
 	for _, name := range []string{backup, handOver, previous} {
@@ -210,8 +207,8 @@ func (two *twoStores) requireKeptOn(image *durabletest.Disk) {
 	}
 }
 
-// run spreads the actions of the second store over those of the first, from operation at
-// on. It reports whether there were so many operations.
+// run spreads the actions of the second store over the operations of the first, from
+// operation at on, and reports whether the first had so many.
 func (two *twoStores) run(mine, others []string, at, gap int) (more bool) {
 	ops, inHook := 0, false
 	act := func() {
@@ -284,7 +281,7 @@ var twoScripts = [][]string{
 	{"set", "sync", "close", "set", "sync"},
 }
 
-// otherScripts are what the second store does.
+// otherScripts are the actions of the second store.
 var otherScripts = append([][]string{
 	{"set", "sync", "reopen", "sync", "set", "sync"},
 	{"reopen", "set", "ahead", "sync"},
@@ -303,8 +300,8 @@ func newTwoModel() *twoModel {
 	return &twoModel{plant: func(p *durabletest.Process) durable.FS { return p }, excusing: true}
 }
 
-// everywhere has the second store act from each by-th operation of the first on, each
-// action gap operations behind the last.
+// everywhere has the second store begin in front of each by-th operation of the first, and
+// act again after every gap operations.
 func (m *twoModel) everywhere(by, gap int) {
 	for i, mine := range twoScripts {
 		for j, others := range otherScripts {
@@ -343,7 +340,7 @@ func (m *twoModel) everyFault(by int) {
 const maxOps = 250
 
 // Two stores of one process on one path take turns at every operation. A power cut leaves
-// the data of both, with the exception that docs/design.md tells of, and with no other.
+// the data of both. docs/design.md, "Errors", has the only exception.
 func TestTwoStoresInAllOrders(t *testing.T) {
 	t.Parallel()
 	m := newTwoModel()
