@@ -274,7 +274,7 @@ func TestTheModelOfTwoStoresFindsPlantedBugs(t *testing.T) {
 			t.Parallel()
 			m := newTwoModel()
 			plant(m)
-			m.everywhere(17, 1) // as TestTwoStoresInAllOrders does
+			m.everywhere(29, 1) // as TestTwoStoresInAllOrders does
 			t.Logf("%d schedules, %d disks: %.300v", m.schedules, m.images, m.lost)
 			require.NotEmpty(t, m.lost)
 		})

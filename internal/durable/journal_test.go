@@ -816,7 +816,7 @@ func TestNoPowerCutLosesAStepBesideABackup(t *testing.T) {
 	t.Parallel()
 	m := newJournalModel()
 	for _, script := range allScripts {
-		m.everyInjection(once(), sampled(4), script)
+		m.everyInjection(once(), sampled(5), script)
 		m.require(t)
 	}
 	m.log(t)

@@ -345,7 +345,7 @@ func TestTwoStoresInAllOrders(t *testing.T) {
 	t.Parallel()
 	m := newTwoModel()
 	for _, gap := range []int{1, 5} {
-		m.everywhere(sampled(17), gap)
+		m.everywhere(sampled(29), gap)
 	}
 	require.Empty(t, m.lost)
 	require.Positive(t, m.excused, "or the exception is none")
@@ -354,7 +354,7 @@ func TestTwoStoresInAllOrders(t *testing.T) {
 
 func TestTwoStoresAndAnError(t *testing.T) {
 	t.Parallel()
-	by := 97
+	by := 131
 	if long() {
 		by = 5
 	}
