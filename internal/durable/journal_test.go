@@ -816,7 +816,7 @@ func TestNoPowerCutLosesAStepBesideABackup(t *testing.T) {
 	t.Parallel()
 	m := newJournalModel()
 	for _, script := range allScripts {
-		m.everyInjection(once(), sampled(5), script)
+		m.everyInjection(once(), sampled(7), script)
 		m.require(t)
 	}
 	m.log(t)
@@ -842,7 +842,7 @@ func TestNoStrangerLosesAStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newJournalModel()
 			for _, script := range strangerScripts {
-				m.everyDisturbance(once(), sampled(7), script, act)
+				m.everyDisturbance(once(), sampled(13), script, act)
 				m.require(t)
 			}
 			m.log(t)
