@@ -1,6 +1,11 @@
 package genie
 
-import "github.com/windevkay/forge/genie/internal/trie"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/windevkay/forge/genie/internal/trie"
+)
 
 // mailboxCapacity is how many commands may wait for the owner before senders
 // wait too. The capacity must be at least 1: see tell. hashicorp/raft
@@ -73,6 +78,27 @@ func (s *Store) loop() {
 	}
 }
 
+// A clock is the callers' clock. The owner has none: commands bring the time. In a store
+// without deadlines the time does not matter, and nobody looks at a clock.
+type clock struct{ matters atomic.Bool }
+
+// start has callers send the time from now on. A goroutine calls start before it sends
+// the first deadline, so every caller that begins after that send has returned sends the
+// time.
+func (c *clock) start() {
+	if !c.matters.Load() { // a store would slow down all readers
+		c.matters.Store(true)
+	}
+}
+
+// now returns the time, or the zero Time while it does not matter.
+func (c *clock) now() time.Time {
+	if !c.matters.Load() {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
 // state belongs to the owner. Commands are the only code that sees it.
 type state struct {
 	entries *trie.Map
@@ -81,6 +107,7 @@ type state struct {
 	// next is closed by the next write, for all watchers that wait. It is nil while no
 	// watcher waits, so writes without a watcher pay for one comparison.
 	next    chan struct{}
+	expiry  expiry
 	backups // when the entries are saved, and where: persist.go
 }
 
@@ -93,6 +120,9 @@ func (st *state) wrote(writes int) {
 		close(st.next)
 		st.next = nil
 	}
+	if next := st.entries.NextDeadline(); next != 0 {
+		st.expiry.armFor(next)
+	}
 }
 
 // nextWrite returns a channel that the next write closes.
@@ -101,4 +131,60 @@ func (st *state) nextWrite() <-chan struct{} {
 		st.next = make(chan struct{})
 	}
 	return st.next
+}
+
+// observe moves the time on, for commands that read. Commands may arrive in another order
+// than their callers have read the clock, and the time must not go back between them: an
+// entry that was over for one caller would be back for the next. The monotonic reading
+// decides which time is later, so a wall clock that is set back sets the deadlines back.
+func (st *state) observe(now time.Time) {
+	if now.After(st.expiry.now) {
+		st.expiry.now = now
+		st.entries.Advance(now.UnixNano())
+	}
+}
+
+// An expiry removes the entries that are over. Reads do without: they do not have such
+// an entry from its deadline on. The removal frees the memory, and tells watchers and
+// backups.
+type expiry struct {
+	now time.Time // the latest that a command has brought
+
+	// Invariant: while an entry has a deadline, the timer is armed for it, or for an
+	// earlier one, or an expireCmd is on the way.
+	timer *time.Timer
+	armed int64 // the deadline, or 0
+
+	// after sends an expireCmd after a time. It does not keep the store alive.
+	after func(time.Duration) *time.Timer
+}
+
+const (
+	// maxWait is the longest time to the next look. The timer follows the monotonic
+	// clock, deadlines the wall clock: a clock that is set forward, or a machine that
+	// has slept, makes entries due before the timer is.
+	maxWait = time.Minute
+
+	// A turn removes the entries of one leaf, so a caller waits for few removals. minWait
+	// is the pause between two turns while more entries are due: else the owner would
+	// spend its time on them.
+	minWait = 50 * time.Microsecond
+)
+
+// armFor arms the timer for a deadline, unless it is armed for an earlier one.
+func (e *expiry) armFor(deadline int64) {
+	if e.armed != 0 && e.armed <= deadline {
+		return
+	}
+	if e.timer != nil {
+		e.timer.Stop() // an expireCmd that is on the way does no harm
+	}
+	wait := time.Duration(deadline - e.now.UnixNano())
+	e.armed, e.timer = deadline, e.after(min(max(wait, minWait), maxWait))
+}
+
+// expire removes the entries of one leaf that are over, and arms the timer for the next.
+func (st *state) expire() {
+	st.expiry.armed = 0
+	st.wrote(st.entries.Expire())
 }

@@ -1388,10 +1388,10 @@ func TestCloseBehindAStep(t *testing.T) {
 
 // The owner hears of a save after other goroutines can append to its file.
 func TestAStepBeforeTheNewsOfItsFile(t *testing.T) {
-	st := &state{entries: trie.New(), backups: newBackups(nil, true, nil)}
+	st := &state{entries: trie.New(), backups: newBackups(nil, nil, log{})}
 	st.journal.failedAt = 1
 	st.saving = true
-	st.stepped(stepped{wrote: true})
+	st.stepped(stepped{done: Save{Bytes: 1}})
 	st.saved(save{plain: true}, nil, nil)
 	require.True(t, st.journal.hasSteps, "or a Close would leave the step")
 	require.Zero(t, st.journal.failedAt)
@@ -1873,10 +1873,10 @@ func TestABackupGivesWay(t *testing.T) {
 }
 
 // entriesFor yields entries without a pause until d is over.
-func entriesFor(d time.Duration) iter.Seq2[string, string] {
-	return func(yield func(key, value string) bool) {
+func entriesFor(d time.Duration) iter.Seq[trie.Entry] {
+	return func(yield func(trie.Entry) bool) {
 		for began := time.Now(); time.Since(began) < d; {
-			if !yield("key", "value") {
+			if !yield(trie.Entry{Key: "key", Value: "value"}) {
 				return
 			}
 		}
@@ -1884,7 +1884,7 @@ func entriesFor(d time.Duration) iter.Seq2[string, string] {
 }
 
 // turnsOfOthers counts how often another goroutine runs during a loop.
-func turnsOfOthers(entries iter.Seq2[string, string]) (turns int) {
+func turnsOfOthers[E any](entries iter.Seq[E]) (turns int) {
 	var over atomic.Bool
 	var other sync.WaitGroup
 	other.Go(func() {
@@ -1903,11 +1903,11 @@ func turnsOfOthers(entries iter.Seq2[string, string]) (turns int) {
 func TestABackupGivesWayBetweenLargeEntries(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	large := strings.Repeat("v", workPerLook)
-	entries := func(yield func(key, value string) bool) {
+	entries := func(yield func(trie.Entry) bool) {
 		for range 600 {
 			for began := time.Now(); time.Since(began) < 2*minTurn; {
 			}
-			if !yield("key", large) {
+			if !yield(trie.Entry{Key: "key", Value: large}) {
 				return
 			}
 		}
@@ -1936,14 +1936,14 @@ func TestGivingWayPassesOnEveryEntryAndEndsEarly(t *testing.T) {
 		entries.Set(strconv.Itoa(i), "value")
 	}
 	seen := 0
-	for key, value := range givingWay(entries.View().All) {
-		require.Equal(t, "value", value)
-		_, known := entries.Get(key)
+	for e := range givingWay(entries.View().Entries) {
+		require.Equal(t, "value", e.Value)
+		_, known := entries.Get(e.Key)
 		require.True(t, known)
 		seen++
 	}
 	require.Equal(t, n, seen)
-	for range givingWay(entries.View().All) {
+	for range givingWay(entries.View().Entries) {
 		seen++
 		break
 	}
