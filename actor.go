@@ -79,24 +79,40 @@ func (s *Store) loop() {
 }
 
 // A clock is the callers' clock. The owner has none: commands bring the time. In a store
-// without deadlines the time does not matter, and nobody looks at a clock.
-type clock struct{ matters atomic.Bool }
+// without deadlines the time does not matter, and no caller looks at a clock.
+type clock struct {
+	started time.Time // with a monotonic reading; immutable
+	matters atomic.Bool
+}
+
+// An instant is a time by both clocks of the machine. Deadlines are compared with the wall
+// clock, which a person may set back; order tells which of two instants is the later. The
+// zero instant is unknown.
+type instant struct {
+	wall  int64         // nanoseconds since 1970
+	order time.Duration // monotonic, and positive
+}
 
 // start has callers send the time from now on. A goroutine calls start before it sends
 // the first deadline, so every caller that begins after that send has returned sends the
 // time.
 func (c *clock) start() {
-	if !c.matters.Load() { // a store would slow down all readers
+	if !c.matters.Load() { // a store each time would slow down all readers
 		c.matters.Store(true)
 	}
 }
 
-// now returns the time, or the zero Time while it does not matter.
-func (c *clock) now() time.Time {
+// now returns the time, or the zero instant while the time does not matter.
+func (c *clock) now() instant {
 	if !c.matters.Load() {
-		return time.Time{}
+		return instant{}
 	}
-	return time.Now()
+	return c.read()
+}
+
+func (c *clock) read() instant {
+	now := time.Now()
+	return instant{now.UnixNano(), now.Sub(c.started) + 1}
 }
 
 // state belongs to the owner. Commands are the only code that sees it.
@@ -135,12 +151,11 @@ func (st *state) nextWrite() <-chan struct{} {
 
 // observe moves the time on, for commands that read. Commands may arrive in another order
 // than their callers have read the clock, and the time must not go back between them: an
-// entry that was over for one caller would be back for the next. The monotonic reading
-// decides which time is later, so a wall clock that is set back sets the deadlines back.
-func (st *state) observe(now time.Time) {
-	if now.After(st.expiry.now) {
+// entry that was over for one caller would be back for the next.
+func (st *state) observe(now instant) {
+	if now.order > st.expiry.now.order {
 		st.expiry.now = now
-		st.entries.Advance(now.UnixNano())
+		st.entries.Advance(now.wall)
 	}
 }
 
@@ -148,7 +163,7 @@ func (st *state) observe(now time.Time) {
 // an entry from its deadline on. The removal frees the memory, and tells watchers and
 // backups.
 type expiry struct {
-	now time.Time // the latest that a command has brought
+	now instant // the latest that a command has brought
 
 	// Invariant: while an entry has a deadline, the timer is armed for it, or for an
 	// earlier one, or an expireCmd is on the way.
@@ -179,7 +194,7 @@ func (e *expiry) armFor(deadline int64) {
 	if e.timer != nil {
 		e.timer.Stop() // an expireCmd that is on the way does no harm
 	}
-	wait := time.Duration(deadline - e.now.UnixNano())
+	wait := time.Duration(deadline - e.now.wall)
 	e.armed, e.timer = deadline, e.after(min(max(wait, minWait), maxWait))
 }
 

@@ -60,7 +60,7 @@ func (s *Store) makePools() {
 // setCmd is not answered, so the owner puts it back into its pool.
 type setCmd struct {
 	entry trie.Entry
-	now   time.Time // zero without a deadline
+	now   instant // unknown without a deadline
 	pool  *pool[*setCmd]
 }
 
@@ -82,17 +82,17 @@ func (c deleteCmd) apply(st *state) {
 
 // deadlineAfter returns the deadline of an entry that is set now. The last one that there
 // is, in the year 2262, is that of all longer times.
-func deadlineAfter(now time.Time, ttl time.Duration) int64 {
-	if left := time.Duration(math.MaxInt64 - now.UnixNano()); ttl > left {
+func deadlineAfter(now instant, ttl time.Duration) int64 {
+	if left := time.Duration(math.MaxInt64 - now.wall); ttl > left {
 		return math.MaxInt64
 	}
-	return now.UnixNano() + int64(ttl)
+	return now.wall + int64(ttl)
 }
 
 // getCmd is put back into its pool by its caller, once the caller has the reply.
 type getCmd struct {
 	key   string
-	now   time.Time
+	now   instant
 	value string
 	ok    bool
 	reply signal
@@ -107,7 +107,7 @@ func (c *getCmd) apply(st *state) {
 // deadlineCmd asks for the deadline of key, or 0.
 type deadlineCmd struct {
 	key   string
-	now   time.Time
+	now   instant
 	reply chan int64
 }
 
@@ -120,7 +120,7 @@ func (c deadlineCmd) apply(st *state) {
 // back into their pools by their callers.
 type getOrSetCmd struct {
 	key, value string
-	now        time.Time
+	now        instant
 	found      bool // value is the one that was found
 	reply      signal
 }
@@ -138,7 +138,7 @@ func (c *getOrSetCmd) apply(st *state) {
 
 type swapCmd struct {
 	key, old, new string
-	now           time.Time
+	now           instant
 	swapped       bool
 	reply         signal
 }
@@ -156,7 +156,7 @@ func (c *swapCmd) apply(st *state) {
 type incrementCmd struct {
 	key   string
 	delta int64
-	now   time.Time
+	now   instant
 	sum   int64
 	err   error
 	reply signal
@@ -193,7 +193,7 @@ func sum(value string, delta int64) (int64, error) {
 // lenCmd asks for the number of entries. If entries are over and not removed yet, the
 // caller counts, on a view: the owner must not work in proportion to their number.
 type lenCmd struct {
-	now   time.Time
+	now   instant
 	reply chan length
 }
 
@@ -225,7 +225,7 @@ func (l length) count() int {
 
 // viewCmd asks for the entries as they are now, in constant time.
 type viewCmd struct {
-	now   time.Time
+	now   instant
 	view  trie.View
 	reply signal
 }
@@ -240,7 +240,7 @@ func (c *viewCmd) apply(st *state) {
 // again.
 type replaceCmd struct {
 	entries *trie.Map
-	now     time.Time
+	now     instant
 	reply   signal
 }
 
@@ -252,7 +252,7 @@ func (c replaceCmd) apply(st *state) {
 }
 
 // expireCmd comes from the timer of the next deadline.
-type expireCmd struct{ now time.Time }
+type expireCmd struct{ now instant }
 
 func (c expireCmd) apply(st *state) {
 	st.observe(c.now)
@@ -264,7 +264,7 @@ func (c expireCmd) apply(st *state) {
 // channel for all of them, and a watcher that gives up has nothing to take back.
 type watchCmd struct {
 	seen  uint64
-	now   time.Time
+	now   instant
 	reply chan sight
 }
 
@@ -292,7 +292,7 @@ func (c watchCmd) apply(st *state) {
 // then a panic in the function would show the owner's stack, and runtime.Goexit,
 // which t.FailNow calls, would end the owner and not its caller.
 type updateCmd struct {
-	now      time.Time
+	now      instant
 	granted  chan *state // from the owner to the caller
 	returned signal      // from the caller to the owner
 	pool     *pool[*updateCmd]
@@ -391,7 +391,7 @@ func (tx *Tx) SetWithTTL(key, value string, ttl time.Duration) {
 		return
 	}
 	tx.clock.start()
-	tx.set(trie.Entry{Key: key, Value: value, Deadline: deadlineAfter(time.Now(), ttl)})
+	tx.set(trie.Entry{Key: key, Value: value, Deadline: deadlineAfter(tx.clock.read(), ttl)})
 }
 
 func (tx *Tx) set(e trie.Entry) {
@@ -515,7 +515,7 @@ func (c errorsCmd) apply(st *state) { c.reply <- st.schedule.errors }
 
 // statsCmd asks for the figures.
 type statsCmd struct {
-	now   time.Time
+	now   instant
 	reply chan statsReply
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -1860,6 +1861,273 @@ func TestNoFaultLosesASync(t *testing.T) {
 		}
 		require.NotEmpty(t, failed)
 	}
+}
+
+// Time.
+
+// at returns an instant: so many seconds after 1970 by the wall clock, and the number of
+// the instant in the order of all.
+func at(wall int64, order time.Duration) instant { return instant{wall * int64(time.Second), order} }
+
+func get(store *Store, now instant) bool {
+	c := &getCmd{key: "key", now: now, reply: newSignal()}
+	store.tell(c)
+	<-c.reply
+	return c.ok
+}
+
+// The time does not go back because a command comes late, and it does because a person has
+// set the wall clock back.
+func TestTheTimeOfCommands(t *testing.T) {
+	for name, c := range map[string]struct {
+		times []instant
+		alive []bool
+	}{
+		"before, at and after the deadline":    {[]instant{at(99, 1), at(100, 2), at(101, 3)}, []bool{true, false, false}},
+		"a command that comes late":            {[]instant{at(100, 2), at(99, 1), at(99, 2)}, []bool{false, false, false}},
+		"a command without a time":             {[]instant{at(99, 1), {}, at(100, 2), {}}, []bool{true, true, false, false}},
+		"the wall clock was set back":          {[]instant{at(100, 1), at(40, 2), at(99, 3), at(100, 4)}, []bool{false, true, true, false}},
+		"the wall clock was set forward, back": {[]instant{at(10_000, 1), at(50, 2)}, []bool{false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, err := NewStore(WithoutFile())
+			require.NoError(t, err)
+			store.state.expiry.after = func(time.Duration) *time.Timer { return time.NewTimer(time.Hour) } // no removal
+			store.tell(&setCmd{entry: trie.Entry{Key: "key", Deadline: at(100, 0).wall}, pool: &store.sets})
+			for i, now := range c.times {
+				require.Equal(t, c.alive[i], get(store, now), "%v", now)
+			}
+		})
+	}
+}
+
+// A wall clock that is set forward by a day removes what has ended by then within a minute,
+// although the timer follows another clock. Set back, it removes nothing too early.
+func TestTheWallClockIsSet(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, err := NewStore(WithoutFile())
+		require.NoError(t, err)
+		waits := make(chan time.Duration, 10)
+		store.state.expiry.after = func(wait time.Duration) *time.Timer { waits <- wait; return time.NewTimer(0) }
+		next := func() time.Duration { store.Len(); return <-waits }
+
+		store.tell(&setCmd{entry: trie.Entry{Key: "key", Deadline: at(1_000, 0).wall}, now: at(900, 1), pool: &store.sets})
+		require.Equal(t, maxWait, next(), "and not 100 seconds")
+		store.tell(expireCmd{at(960, 2)})
+		require.Equal(t, 40*time.Second, next())
+		store.tell(expireCmd{at(500, 3)}) // set back
+		require.Equal(t, maxWait, next())
+		require.True(t, get(store, instant{}))
+		store.tell(expireCmd{at(90_000, 4)}) // set forward
+		require.False(t, get(store, instant{}))
+		require.Zero(t, store.Stats().Expiring)
+		require.Empty(t, waits, "a timer for nothing")
+	})
+}
+
+// The timer is armed for the first deadline, again if an earlier one comes, and not for one
+// that comes later.
+func TestTheTimerOfDeadlines(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, err := NewStore(WithoutFile())
+		require.NoError(t, err)
+		armed := make(chan time.Duration, 10)
+		after := store.state.expiry.after
+		store.state.expiry.after = func(wait time.Duration) *time.Timer { armed <- wait; return after(wait) }
+		requireArmed := func(want ...time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			for _, wait := range want {
+				require.Equal(t, wait, <-armed)
+			}
+			require.Empty(t, armed)
+		}
+		store.Set("a", "without")
+		requireArmed()
+		store.SetWithTTL("b", "", 30*time.Second)
+		requireArmed(30 * time.Second)
+		store.SetWithTTL("c", "", 40*time.Second)
+		store.Set("d", "")
+		requireArmed()
+		store.SetWithTTL("d", "", 20*time.Second)
+		requireArmed(20 * time.Second)
+		advance(20 * time.Second)
+		requireArmed(10 * time.Second)
+		store.Set("b", "kept") // the bound of its leaf is out of date
+		advance(10 * time.Second)
+		requireArmed(10 * time.Second)
+		require.Equal(t, 3, store.Len())
+		advance(10 * time.Second)
+		requireArmed()
+		require.Equal(t, 2, store.Len())
+		advance(time.Hour)
+		requireArmed()
+	})
+}
+
+// A removal is a turn of few entries, with a pause before the next: callers go on.
+func TestEntriesAreRemovedInTurns(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		disk := newGatedDisk(nil)
+		store := open(t, disk)
+		const n = 20_000
+		for i := range n {
+			store.SetWithTTL(strconv.Itoa(i), "v", time.Hour)
+		}
+		advance(time.Hour - 1)
+		require.Equal(t, n, store.Stats().Expiring)
+		left, turns := n, 0
+		for advance(1); left > 0; advance(minWait) {
+			now := store.Stats()
+			require.LessOrEqual(t, left-now.Expiring, 32, "in one turn")
+			require.Zero(t, now.Entries)
+			left = now.Expiring
+			turns++
+			require.Less(t, turns, n)
+		}
+		require.GreaterOrEqual(t, turns, n/32)
+		require.NoError(t, store.Backup())
+		require.Equal(t, "{}\n", disk.text(t))
+	})
+}
+
+// A store that has entries with deadlines is garbage when the program forgets it.
+func TestForgottenStoreWithDeadlinesIsGarbage(t *testing.T) {
+	collected := make(chan struct{})
+	func() {
+		store, err := NewStore(WithoutFile())
+		require.NoError(t, err)
+		store.SetWithTTL("k", "v", time.Hour)
+		store.Len()
+		runtime.AddCleanup(store, func(struct{}) { close(collected) }, struct{}{})
+	}()
+	Soon(t, "the collection of the store", func() bool {
+		runtime.GC()
+		select {
+		case <-collected:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// Callers of a store without deadlines look at no clock.
+func TestWithoutDeadlinesThereIsNoTime(t *testing.T) {
+	store, err := NewStore(WithoutFile())
+	require.NoError(t, err)
+	store.Set("k", "v")
+	store.Get("k")
+	require.NoError(t, store.Update(func(tx *Tx) error { tx.Set("k", "w"); return nil }))
+	require.Equal(t, instant{}, store.clock.now())
+	store.Len()
+	require.Zero(t, store.state.expiry.now)
+	require.Nil(t, store.state.expiry.timer)
+	store.SetWithTTL("k", "v", time.Hour)
+	require.NotZero(t, store.clock.now())
+}
+
+// Stats and the log.
+
+// loggedTo returns options for a store that logs to lines, without times.
+func loggedTo(lines *strings.Builder) settings {
+	return settings{path: storePath, logger: slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))}
+}
+
+func TestStatsAndLog(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		began := time.Now()
+		disk := newGatedDisk(nil)
+		disk.disk.WriteFile(storePath, []byte(`{"a":"1","b":"2"}`))
+		var lines strings.Builder
+		newLines := func() string { defer lines.Reset(); return lines.String() }
+		store, err := newStore(disk, loggedTo(&lines))
+		require.NoError(t, err)
+		disk.watch()
+		require.Equal(t, Stats{Path: storePath, Entries: 2, Source: SourceBackup, Loaded: 2}, store.Stats())
+		require.Equal(t, "level=INFO msg=\"genie: load\" path=/disk/store.json source=backup entries=2 bytes=17 duration=0s\n", newLines())
+
+		store.SetWithTTL("c", "3", 30*time.Hour)
+		store.Set("a", "4")
+		store.StartAutoBackup(time.Hour)
+		want := Stats{
+			Path: storePath, Entries: 3, Expiring: 1, Source: SourceBackup, Loaded: 2, Unsaved: 2, NextBackup: began.Add(time.Hour),
+		}
+		require.Equal(t, want, store.Stats())
+
+		disk.failWith(syscall.ENOSPC)
+		advance(time.Hour)
+		failed := store.Stats()
+		require.ErrorIs(t, failed.LastError, syscall.ENOSPC)
+		require.Equal(t, began.Add(time.Hour), failed.LastErrorAt)
+		want.FailedSaves, want.LastError, want.LastErrorAt, want.NextBackup = 1, failed.LastError, failed.LastErrorAt, began.Add(2*time.Hour)
+		require.Equal(t, want, failed)
+		require.Regexp(t, `^level=ERROR msg="genie: save" path=/disk/store.json error="genie: back up .*no space left on device"\n$`, newLines())
+
+		disk.heal()
+		store.StopAutoBackup()
+		require.NoError(t, store.Backup())
+		size := int64(len(disk.text(t)))
+		want.Unsaved, want.Saves, want.LastSave = 0, 1, Save{At: began.Add(time.Hour), Bytes: size}
+		want.ObjectBytes, want.NextBackup = size, time.Time{}
+		require.Equal(t, want, store.Stats())
+		require.Equal(t, fmt.Sprintf("level=DEBUG msg=\"genie: save\" path=/disk/store.json kind=backup entries=3 bytes=%d duration=0s\n", size), newLines())
+
+		require.NoError(t, store.Close(), "which has nothing to write")
+		require.Empty(t, newLines())
+		require.Equal(t, want, store.Stats())
+	})
+}
+
+func TestStatsOfSteps(t *testing.T) {
+	disk, store := syncedJournal(t)
+	whole := store.Stats()
+	require.Equal(t, Save{At: whole.LastSave.At, Took: whole.LastSave.Took, Bytes: 10}, whole.LastSave)
+	require.EqualValues(t, []int64{10, 0}, []int64{whole.ObjectBytes, whole.StepBytes})
+	store.Set("b", "2")
+	require.NoError(t, store.Sync())
+	require.NoError(t, store.Sync()) // nothing to write, so no save
+	lines := linesOf(t, disk.disk)
+	step := store.Stats()
+	require.True(t, step.LastSave.Step)
+	require.EqualValues(t, len(lines[1]), step.LastSave.Bytes)
+	require.EqualValues(t, 2, step.Saves)
+	require.Zero(t, step.Unsaved)
+	require.EqualValues(t, []int64{10, int64(len(lines[1]))}, []int64{step.ObjectBytes, step.StepBytes})
+	store.Set("c", "3")
+	require.NoError(t, store.Sync())
+	require.EqualValues(t, len(linesOf(t, disk.disk)[1])+len(linesOf(t, disk.disk)[2]), store.Stats().StepBytes)
+	require.NoError(t, store.Close())
+	require.Zero(t, store.Stats().StepBytes)
+	require.False(t, store.Stats().LastSave.Step)
+}
+
+// A store after a crash has its entries from the hand-over file.
+func TestStatsOfAHandOver(t *testing.T) {
+	disk := newGatedDisk(nil)
+	disk.disk.WriteFile(storePath, []byte(`{"a":"1"}`))
+	open(t, disk)
+	disk.Kill()
+	store := open(t, disk.disk.Process())
+	require.Equal(t, SourceHandOver, store.Stats().Source)
+	require.Equal(t, 1, store.Stats().Loaded)
+}
+
+func TestALoadThatFailsIsLogged(t *testing.T) {
+	disk := newGatedDisk(nil)
+	disk.disk.WriteFile(storePath, []byte(`{"a":1}`))
+	var lines strings.Builder
+	_, err := newStore(disk, loggedTo(&lines))
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.Regexp(t, `^level=ERROR msg="genie: load" path=/disk/store.json error=".*is a number.*"\n$`, lines.String())
 }
 
 // Giving way.

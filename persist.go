@@ -72,7 +72,7 @@ func newBackups(file *durable.File, noFile error, l log) backups {
 }
 
 // begin notes what NewStore has found.
-func (st *state) begin(found loaded, now time.Time) {
+func (st *state) begin(found loaded, now instant) {
 	st.observe(now)
 	st.source, st.loaded = found.source, st.entries.Len()
 	st.beganEmpty = st.loaded == 0

@@ -397,7 +397,7 @@ func newStore(disk durable.FS, chosen settings) (*Store, error) {
 
 // makeStore returns a store with the entries that were found.
 func makeStore(found loaded, b backups) *Store {
-	s := &Store{mailbox: make(chan command, mailboxCapacity)}
+	s := &Store{mailbox: make(chan command, mailboxCapacity), clock: clock{started: time.Now()}}
 	s.owner = s.loop
 	s.makePools()
 	s.state = state{entries: found.entries, backups: b}
@@ -408,7 +408,7 @@ func makeStore(found loaded, b backups) *Store {
 }
 
 // clockFor returns the time, if entries have deadlines.
-func (s *Store) clockFor(entries *trie.Map) time.Time {
+func (s *Store) clockFor(entries *trie.Map) instant {
 	if entries.Timed() > 0 {
 		s.clock.start()
 	}
@@ -420,7 +420,7 @@ func (s *Store) clockFor(entries *trie.Map) time.Time {
 func expireAfter(store weak.Pointer[Store]) func(time.Duration) *time.Timer {
 	expire := func() {
 		if s := store.Value(); s != nil {
-			s.tell(expireCmd{time.Now()})
+			s.tell(expireCmd{s.clock.read()})
 		}
 	}
 	return func(wait time.Duration) *time.Timer { return time.AfterFunc(wait, expire) }
