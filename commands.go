@@ -251,12 +251,16 @@ func (c replaceCmd) apply(st *state) {
 	c.reply <- struct{}{}
 }
 
-// expireCmd comes from the timer of the next deadline.
-type expireCmd struct{ now instant }
+// expireCmd comes from the goroutine of the timer of the next deadline.
+type expireCmd struct {
+	now   instant
+	last  bool // the sender will not send again
+	again chan bool
+}
 
 func (c expireCmd) apply(st *state) {
 	st.observe(c.now)
-	st.expire()
+	c.again <- st.expire(c.last)
 }
 
 // watchCmd asks for the entries if they are newer than version seen, and else for

@@ -182,12 +182,13 @@ type Store struct {
 
 	// Written by every sender, and so kept off the cache lines of the fields
 	// that every sender reads.
-	_       cacheLine
-	pending atomic.Int64 // commands sent and counted, and not yet handled
-	_       cacheLine
+	_     cacheLine
+	owned atomic.Bool // an owner runs, or is about to
+	_     cacheLine
 
 	// Owned by the owner.
 	state state
+	group [groupSize]command // nil but for commands that were received and not applied
 }
 
 // A cacheLine of padding keeps a field that one CPU writes away from fields that
@@ -415,15 +416,27 @@ func (s *Store) clockFor(entries *trie.Map) instant {
 	return s.clock.now()
 }
 
-// expireAfter returns a function that tells the store of the end of entries, after a time.
-// The timer has a weak pointer, so a forgotten store is garbage all the same.
+// expireAfter returns a function that has the store remove entries that are over, after a
+// time. The timer has a weak pointer, so a forgotten store is garbage all the same.
 func expireAfter(store weak.Pointer[Store]) func(time.Duration) *time.Timer {
 	expire := func() {
 		if s := store.Value(); s != nil {
-			s.tell(expireCmd{s.clock.read()})
+			s.expire()
 		}
 	}
 	return func(wait time.Duration) *time.Timer { return time.AfterFunc(wait, expire) }
+}
+
+// expire has the owner remove entries, a few with each message, so that the commands of
+// callers come between.
+func (s *Store) expire() {
+	again := make(chan bool, 1)
+	for turn := 1; turn <= turnsAtOnce; turn++ {
+		s.tell(expireCmd{s.clock.read(), turn == turnsAtOnce, again})
+		if !<-again {
+			return
+		}
+	}
 }
 
 // Set gives key a value. Set returns once the write has its place in the order of

@@ -79,41 +79,52 @@ func slotIndex(hash uint64, shift uint) uint64 { return hash >> (shift % 64) % f
 // find returns the leaf that holds key under b, the root, and the index of its entry.
 // If key is missing, at is nil and i has no meaning.
 func (b *branch) find(hash uint64, key string) (at *leaf, i int) {
-	shift := uint(rootShift)
-	for {
+	return b.leafOf(hash).find(hash, key)
+}
+
+// leafOf returns the leaf under b, the root, that hash leads to.
+func (b *branch) leafOf(hash uint64) *leaf {
+	for shift := uint(rootShift); ; shift -= indexBits {
 		slot := &b.slots[slotIndex(hash, shift)]
 		if slot.branch == nil {
-			return slot.leaf.find(hash, key)
+			return slot.leaf
 		}
 		b = slot.branch
-		shift -= indexBits
 	}
 }
 
 // get returns the value of key under b, the root, unless the entry is over.
 func (b *branch) get(hash uint64, key string, now int64) (value string, ok bool) {
-	if at, i := b.find(hash, key); at != nil && !at.isOver(i, now) {
+	if at, i := b.leafOf(hash).find(hash, key); at != nil && !at.isOver(i, now) {
 		return at.entries[i].value, true
 	}
 	return "", false
 }
 
-// fetchLeaves reads a little of every leaf under b that one of hashes leads to,
-// where set will read and write. Like leaf.fetch it only reads, and nothing uses
-// the sum: any other result, or no call at all, changes the time alone
-// (go test -bench Fill ./internal/trie).
+// fetchEntries reads a little of every leaf under b that one of hashes leads to, of the
+// entry that it leads to there, and of that entry's key. Each step is taken for all hashes
+// before the next step, so that the CPU waits for the memory of many at a time. Like
+// leaf.fetch it only reads, and nothing uses the sum: any other result, or no call at all,
+// changes the time alone (bench/ratios, "Set among many"; go test -bench Fill
+// ./internal/trie).
 //
 //go:noinline
-func (b *branch) fetchLeaves(hashes []uint64) (sum byte) {
-	for _, hash := range hashes {
-		at, shift := b, uint(rootShift)
-		slot := at.slots[slotIndex(hash, shift)]
-		for slot.branch != nil {
-			at, shift = slot.branch, shift-indexBits
-			slot = at.slots[slotIndex(hash, shift)]
+func (b *branch) fetchEntries(hashes *[atOnce]uint64, n int) (sum byte) {
+	var leaves [atOnce]*leaf
+	for i, hash := range hashes[:n] {
+		leaves[i] = b.leafOf(hash)
+		sum += leaves[i].tags[0] + byte(leaves[i].paths[0])
+	}
+	var entries [atOnce]*pair
+	for i, hash := range hashes[:n] {
+		l := leaves[i]
+		entries[i] = &l.entries[bits.TrailingZeros32(l.tagged(hash))%leafSize]
+		sum += byte(len(entries[i].key)) + byte(len(l.entries[l.count%leafSize].key))
+	}
+	for _, e := range entries[:n] {
+		if e.key != "" {
+			sum += e.key[0]
 		}
-		l := slot.leaf
-		sum += l.tags[0] + byte(l.paths[0]) + byte(len(l.entries[l.count%leafSize].key))
 	}
 	return sum
 }
