@@ -291,8 +291,8 @@ func WithoutFile() Option {
 	}
 }
 
-// WithLogger has the store log one line for each load and each save: a load and a save
-// that succeeded at level Debug, a save that failed at level Error. The attributes are the
+// WithLogger has the store log one line for each load and each save: a load at level Info, a save
+// that succeeded at level Debug, and what failed at level Error. The attributes are the
 // path, the number of entries, the bytes, and the duration, or the error. Get, Set and
 // their like log nothing. A line is logged on the goroutine that loads or saves, before
 // the callers of a Backup get their answer; so the logger must not call Backup, Sync or

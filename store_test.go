@@ -2232,6 +2232,13 @@ func TestMistakesAreNamed(t *testing.T) {
 	_, err = genie.NewStore()
 	require.ErrorContains(t, err, "choose a path with WithPath")
 
+	for _, option := range []genie.Option{genie.WithPath("store.json"), genie.WithJournal(), genie.WithReadOnly()} {
+		_, err = genie.NewStore(genie.WithoutFile(), option)
+		require.EqualError(t, err, "genie: new store: WithoutFile, with an option that is about a file: invalid argument")
+	}
+	_, err = genie.NewStore(genie.WithLogger(nil))
+	require.EqualError(t, err, "genie: new store: WithLogger: nil logger: invalid argument")
+
 	_, err = genie.NewStore(nil)
 	require.EqualError(t, err, "genie: new store: nil Option: invalid argument")
 
@@ -2239,6 +2246,13 @@ func TestMistakesAreNamed(t *testing.T) {
 	for name, call := range map[string]func(s *genie.Store){
 		"Get":            func(s *genie.Store) { s.Get("k") },
 		"Set":            func(s *genie.Store) { s.Set("k", "v") },
+		"SetWithTTL":     func(s *genie.Store) { s.SetWithTTL("k", "v", 1) },
+		"ExpiresAt":      func(s *genie.Store) { s.ExpiresAt("k") },
+		"GetOrSet":       func(s *genie.Store) { s.GetOrSet("k", "v") },
+		"CompareAndSwap": func(s *genie.Store) { s.CompareAndSwap("k", "v", "w") },
+		"Increment":      func(s *genie.Store) { _, _ = s.Increment("k", 1) },
+		"ReadFrom":       func(s *genie.Store) { _, _ = s.ReadFrom(strings.NewReader("{}")) },
+		"Stats":          func(s *genie.Store) { s.Stats() },
 		"Delete":         func(s *genie.Store) { s.Delete("k") },
 		"Len":            func(s *genie.Store) { s.Len() },
 		"All":            func(s *genie.Store) { _ = maps.Collect(s.All()) },
@@ -2335,6 +2349,10 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	store.Set("k", "v")
 	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Get("k") }))
 	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Set("k", "v") }))
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.GetOrSet("k", "w") }))
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.CompareAndSwap("k", "v", "v") }))
+	store.Set("n", "1")
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { _, _ = store.Increment("n", 0) }), "of a small sum")
 	require.LessOrEqual(t, testing.AllocsPerRun(10_000, func() {
 		_ = store.View(func(*genie.View) error { return nil })
 	}), 1.0, "the View")
@@ -2355,6 +2373,18 @@ func TestReplacedStringsAreGarbage(t *testing.T) {
 		"a key":    func(store *genie.Store, value string) { store.Set(value, ""); store.Delete(value) },
 		"Get":      func(store *genie.Store, value string) { store.Set("k", value); store.Get("k") },
 		"Snapshot": func(store *genie.Store, value string) { store.Set("k", value); store.Snapshot() },
+		"GetOrSet": func(store *genie.Store, value string) { store.Set("k", value); store.GetOrSet("k", value) },
+		"CompareAndSwap": func(store *genie.Store, value string) {
+			store.Set("k", value)
+			store.CompareAndSwap("k", value, "")
+			store.CompareAndSwap("k", value, value)
+		},
+		"Increment":  func(store *genie.Store, value string) { _, _ = store.Increment(value, 1); store.Delete(value) },
+		"SetWithTTL": func(store *genie.Store, value string) { store.SetWithTTL("k", value, time.Hour) },
+		"Clear": func(store *genie.Store, value string) {
+			store.Set("k", value)
+			_ = store.Update(func(tx *genie.Tx) error { tx.Clear(); return nil })
+		},
 		"Update": func(store *genie.Store, value string) {
 			_ = store.Update(func(tx *genie.Tx) error { tx.Set("k", value); tx.Set("k", "no"); return io.EOF })
 		},

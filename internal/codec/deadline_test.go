@@ -3,6 +3,7 @@ package codec_test
 import (
 	"fmt"
 	"math"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,17 @@ func TestADeadlineThatIsCutOff(t *testing.T) {
 		_, err := decodeEntries(strings.NewReader(text[:i]))
 		require.ErrorContains(t, err, "unexpected EOF", text[:i])
 	}
+}
+
+func TestJQGivesThePresentValues(t *testing.T) {
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip(err)
+	}
+	jq := exec.Command("jq", "-c", `map_values(.value? // .)`)
+	jq.Stdin = strings.NewReader(`{"a":"1","b":{"value":"2","expires":"2026-01-02T03:04:05Z"},"c":{"value":"","expires":"2026-01-02T03:04:05Z"}}`)
+	out, err := jq.Output()
+	require.NoError(t, err)
+	require.Equal(t, `{"a":"1","b":"2","c":""}`+"\n", string(out))
 }
 
 // Times that an int64 of nanoseconds cannot hold.

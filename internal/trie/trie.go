@@ -130,9 +130,13 @@ func (m *Map) AddAll(keys, values []string, deadlines []int64) (added int) {
 }
 
 // ReadAhead reads what the next calls for these keys will read, of up to atOnce keys, and
-// changes only the time that they take: a map that is larger than the caches has each of
-// them wait for memory.
+// changes only the time that they take: in a map that is larger than the caches each of
+// them waits for memory. In a smaller map ReadAhead does nothing.
 func (m *Map) ReadAhead(keys []string) {
+	const cached = 8_000 // entries; about a megabyte
+	if m.size < cached {
+		return
+	}
 	var hashes [atOnce]uint64
 	n := min(len(keys), atOnce)
 	for i, key := range keys[:n] {
