@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -47,23 +48,26 @@ func chartOfSaves(saves []genie.Save) chart {
 	newest := saves[len(saves)-1]
 	c.Top = short(longest.Took)
 	c.Text = fmt.Sprintf("Saves: %d. The longest took %s, the newest %s.", len(saves), short(longest.Took), short(newest.Took))
-	const slot = float64(chartWidth) / maxSaves
 	for i, save := range saves {
-		b := bar{Step: save.Step, Width: 0.8 * slot, Text: describe(save)}
-		if save.Step {
-			b.Width /= 2
-		}
-		b.X = chartWidth - slot*float64(len(saves)-i)
-		b.Height = max(1, chartHeight*share(save.Took, longest.Took)) // a bar without height would be missed
-		b.Y = chartHeight - b.Height
-		c.Bars = append(c.Bars, b)
+		c.Bars = append(c.Bars, barOf(save, longest.Took, len(saves)-i))
 	}
 	return c
 }
 
+// barOf returns the bar of a save in the place-th slot from the right.
+func barOf(save genie.Save, longest time.Duration, place int) bar {
+	const slot = float64(chartWidth) / maxSaves
+	width, height := 0.8*slot, chartHeight*share(save.Took, longest)
+	if save.Step {
+		width /= 2
+	}
+	height = max(1, height) // a bar without a height would be missed
+	return bar{chartWidth - slot*float64(place), chartHeight - height, width, height, save.Step, describe(save)}
+}
+
 // chartOfEntries shows the number of entries of each sample, the newest at the right.
 func chartOfEntries(entries []int) chart {
-	c := chart{ID: "entries", Title: "Entries in memory", Text: "No sample yet.", From: short(maxSamples*sampleInterval) + " ago", To: "now"}
+	c := chart{ID: "entries", Title: "Entries in memory", Text: "No sample yet.", From: short(span) + " ago", To: "now"}
 	if len(entries) == 0 {
 		return c
 	}
@@ -71,14 +75,19 @@ func chartOfEntries(entries []int) chart {
 	c.Top = number(most)
 	c.Text = fmt.Sprintf("Samples: %d, one each %v. The newest is %s, the smallest %s, the largest %s.",
 		len(entries), sampleInterval, number(newest), number(slices.Min(entries)), number(most))
-	const slot = float64(chartWidth) / (maxSamples - 1)
-	var points strings.Builder
+	var points []string
 	for i, n := range entries {
-		c.Last = point{chartWidth - slot*float64(len(entries)-1-i), chartHeight * (1 - share(n, most))}
-		fmt.Fprintf(&points, "%.1f,%.1f ", c.Last.X, c.Last.Y)
+		c.Last = pointOf(n, most, len(entries)-1-i)
+		points = append(points, fmt.Sprintf("%.1f,%.1f", c.Last.X, c.Last.Y))
 	}
-	c.Points = strings.TrimSpace(points.String())
+	c.Points = strings.Join(points, " ")
 	return c
+}
+
+// pointOf returns the point of a sample that is age samples old.
+func pointOf(n, most, age int) point {
+	const slot = chartWidth * float64(sampleInterval) / float64(span)
+	return point{chartWidth - slot*float64(age), chartHeight * (1 - share(n, most))}
 }
 
 // share returns part/whole, or 0 if both are 0.

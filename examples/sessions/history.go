@@ -11,8 +11,9 @@ import (
 const (
 	sampleInterval = time.Second
 
-	// maxSamples are five minutes.
-	maxSamples = 300
+	// span is the time from the oldest sample to the newest.
+	span       = 5 * time.Minute
+	maxSamples = int(span/sampleInterval) + 1
 
 	// maxSaves is as many bars as can be told apart on a small chart.
 	maxSaves = 60
