@@ -8,9 +8,8 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
-// A collector gives Prometheus the figures of a store. It calls stats once for each
-// scrape, so all figures of a scrape are of one instant, and between scrapes the
-// collector does nothing.
+// A collector gives Prometheus the figures of a store. Each scrape calls stats once, and
+// so has the figures of one instant. Between scrapes the collector does nothing.
 type collector struct{ stats func() genie.Stats }
 
 // A metric is one figure with its name.
@@ -28,8 +27,8 @@ func counter(name, help string, value func(genie.Stats) float64) metric {
 	return metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, value}
 }
 
-// metrics are all figures that are numbers. A time that was not yet is 0: a metric
-// that is missing at first is hard to write alerts for.
+// metrics are the numbers and the times of Stats. A time is 0 before its first event: an
+// alert is hard to write for a metric that is missing at first.
 var metrics = []metric{
 	gauge("genie_entries", "Entries in the map.",
 		func(s genie.Stats) float64 { return float64(s.Entries) }),

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,13 +28,14 @@ func bytesOf(n int64) string {
 	return fmt.Sprintf("%.1f %cB", size, "kMGT"[unit])
 }
 
-// short returns d with three digits.
+// short returns d with three digits, and without units that are 0.
 func short(d time.Duration) string {
 	precision := time.Duration(1)
 	for d/precision >= 1000 {
 		precision *= 10
 	}
-	return d.Round(precision).String()
+	text := strings.Replace(d.Round(precision).String(), "m0s", "m", 1)
+	return strings.Replace(text, "h0m", "h", 1)
 }
 
 // ago returns how long t is before now. A save may end after now was taken, so t may be

@@ -25,7 +25,7 @@ func TestBytesOf(t *testing.T) {
 func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", 999: "999ns", 1234567: "1.23ms", 999999: "1ms", 12345678: "12.3ms", 1500 * time.Millisecond: "1.5s",
-		2*time.Minute + 5*time.Second: "2m5s", 26 * time.Hour: "26h0m0s",
+		2*time.Minute + 5*time.Second: "2m5s", 26 * time.Hour: "26h", 5 * time.Minute: "5m", time.Hour + 10*time.Minute: "1h10m", 10 * time.Second: "10s",
 	} {
 		require.Equal(t, want, short(d))
 	}
@@ -40,7 +40,7 @@ func TestAgoAndIn(t *testing.T) {
 		require.Equal(t, want, ago(now, now.Add(-passed)))
 	}
 	for wait, want := range map[time.Duration]string{
-		-time.Second: "now", 400 * time.Millisecond: "now", 600 * time.Millisecond: "in 1s", time.Minute: "in 1m0s",
+		-time.Second: "now", 400 * time.Millisecond: "now", 600 * time.Millisecond: "in 1s", time.Minute: "in 1m",
 	} {
 		require.Equal(t, want, in(now, now.Add(wait)))
 	}
