@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -64,12 +66,35 @@ func TestOperatorsSeeNoKeysAndNoValues(t *testing.T) {
 	b := newBrowser(t)
 	b.login(public, "ada-of-the-test")
 	token := b.Jar.Cookies(b.at(public))[0].Value
+	_, backup := b.answer(b.Get(public + "/backup"))
+	require.Contains(t, backup, "ada-of-the-test")
+	require.Contains(t, backup, keyOf(token), "the loop below looks for what is not there anyway")
 	for _, path := range []string{pagePath, metricsPath} {
 		_, body := b.answer(b.Get(operators + path))
 		for _, secret := range []string{"ada-of-the-test", token, keyOf(token)} {
 			require.NotContains(t, body, secret)
 		}
 	}
+}
+
+// The samples begin with the service and end with it.
+func TestServiceIsSampled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		operators := make(pipes)
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error)
+		s := newSessions(t)
+		go func() { served <- serve(ctx, listeners{make(pipes), operators}, s, quiet) }()
+		time.Sleep(3*sampleInterval + sampleInterval/2)
+		conn := operators.dial()
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", pagePath)
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Contains(t, string(answer), "Samples: 4, one each 1s.")
+		cancel()
+		require.NoError(t, <-served)
+	})
 }
 
 // The service does not go on without one of its addresses.
