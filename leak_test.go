@@ -2240,6 +2240,147 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
+// A protocol is a model of tell and loop, step by step, with the bugs that a test plants.
+type protocol struct {
+	swapFirst, alwaysStart   bool // senders
+	noLook, goOnWithoutASwap bool // owners
+}
+
+// A moment is where every goroutine of the model stands, in a mailbox for one command.
+type moment struct {
+	mailbox, handled int
+	owned            bool
+	senders          [3]string // the next step: send, swap, end
+	owners           [6]string // the next step: "" not started, receive, leave, look, again, end
+}
+
+func (m moment) startOwner() moment {
+	for i, owner := range m.owners {
+		if owner == "" {
+			m.owners[i] = "receive"
+			break
+		}
+	}
+	return m
+}
+
+// stepOfSender returns the moment after the next step of sender i, if it can take one.
+func (p protocol) stepOfSender(m moment, i int) (after moment, ok bool) {
+	next := map[string]string{"send": "swap", "swap": "end"}
+	if p.swapFirst {
+		next = map[string]string{"swap": "send", "send": "end"}
+	}
+	step := m.senders[i]
+	m.senders[i] = next[step]
+	switch step {
+	case "send":
+		m.mailbox++
+		return m, m.mailbox == 1
+	case "swap":
+		was := m.owned
+		if m.owned = true; !was || p.alwaysStart {
+			m = m.startOwner()
+		}
+		return m, true
+	}
+	return m, false
+}
+
+func (p protocol) stepOfOwner(m moment, i int) (after moment, ok bool) {
+	switch m.owners[i] {
+	case "receive":
+		if m.mailbox > 0 {
+			m.mailbox--
+			m.handled++
+			return m, true
+		}
+		m.owners[i] = "leave"
+	case "leave":
+		m.owned = false
+		m.owners[i] = "look"
+		if p.noLook {
+			m.owners[i] = "end"
+		}
+	case "look":
+		m.owners[i] = "again"
+		if m.mailbox == 0 {
+			m.owners[i] = "end"
+		}
+	case "again":
+		was := m.owned
+		m.owned, m.owners[i] = true, "receive"
+		if was && !p.goOnWithoutASwap {
+			m.owners[i] = "end"
+		}
+	default:
+		return m, false
+	}
+	return m, true
+}
+
+// explore takes every step that can be taken from m, and returns the first fault, or "".
+func (p protocol) explore(m moment, seen map[moment]bool) string {
+	if seen[m] {
+		return ""
+	}
+	seen[m] = true
+	owners := 0
+	for _, owner := range m.owners {
+		if owner == "receive" || owner == "leave" {
+			owners++
+		}
+	}
+	if owners > 1 {
+		return "two owners"
+	}
+	stuck := true
+	for i := range len(m.senders) + len(m.owners) {
+		after, ok := moment{}, false
+		if i < len(m.senders) {
+			after, ok = p.stepOfSender(m, i)
+		} else {
+			after, ok = p.stepOfOwner(m, i-len(m.senders))
+		}
+		if !ok {
+			continue
+		}
+		stuck = false
+		if fault := p.explore(after, seen); fault != "" {
+			return fault
+		}
+	}
+	if stuck && (m.handled < len(m.senders) || m.owned) {
+		return "a lost command"
+	}
+	return ""
+}
+
+// Every order in which three senders and their owners can take their steps. The planted
+// bugs are those that actor.go names, and more.
+func TestEveryOrderOfTheProtocol(t *testing.T) {
+	for name, c := range map[string]struct {
+		protocol protocol
+		fault    string
+	}{
+		"as it is":                   {protocol{}, ""},
+		"no look at the mailbox":     {protocol{noLook: true}, "a lost command"},
+		"a swap before the send":     {protocol{swapFirst: true}, "a lost command"},
+		"an owner for each command":  {protocol{alwaysStart: true}, "two owners"},
+		"an owner that does not ask": {protocol{goOnWithoutASwap: true}, "two owners"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := "send"
+			if c.protocol.swapFirst {
+				first = "swap"
+			}
+			seen := map[moment]bool{}
+			fault := c.protocol.explore(moment{senders: [3]string{first, first, first}}, seen)
+			require.Equal(t, c.fault, fault)
+			t.Logf("%d moments", len(seen))
+		})
+	}
+}
+
 // counting has 64 callers add up in the store, each with its own key and all
 // with one.
 func counting(t *testing.T, store *Store) {
