@@ -1971,13 +1971,16 @@ func TestEntriesAreRemovedInTurns(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		disk := newGatedDisk(nil)
 		store := open(t, disk)
+		var armed atomic.Int64
+		after := store.state.expiry.after
+		store.state.expiry.after = func(wait time.Duration) *time.Timer { armed.Add(1); return after(wait) }
 		const n = 20_000
 		for i := range n {
 			store.SetWithTTL(strconv.Itoa(i), "v", time.Hour)
 		}
 		advance(time.Hour - 1)
 		require.Equal(t, n, store.Stats().Expiring)
-		left, turns := n, 0
+		left, turns, before := n, 0, armed.Load()
 		for advance(1); left > 0; advance(minWait) {
 			now := store.Stats()
 			require.LessOrEqual(t, left-now.Expiring, 32*turnsAtOnce, "without a pause")
@@ -1987,6 +1990,7 @@ func TestEntriesAreRemovedInTurns(t *testing.T) {
 			require.Less(t, turns, n)
 		}
 		require.GreaterOrEqual(t, turns, n/32/turnsAtOnce)
+		require.LessOrEqual(t, armed.Load()-before, int64(turns), "one timer for each pause")
 		require.NoError(t, store.Backup())
 		require.Equal(t, "{}\n", disk.text(t))
 	})
