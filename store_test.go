@@ -1768,6 +1768,100 @@ func TestEntriesThatHaveEndedAreGarbage(t *testing.T) {
 	require.Equal(t, 1, store.Len())
 }
 
+// A sessionStore is what session managers such as alexedwards/scs ask of a store: find,
+// commit with the time of the end, delete, all.
+type sessionStore struct{ store *genie.Store }
+
+func (s sessionStore) find(token string) (data []byte, found bool) {
+	value, found := s.store.Get(token)
+	return []byte(value), found
+}
+
+func (s sessionStore) commit(token string, data []byte, end time.Time) {
+	s.store.SetWithTTL(token, string(data), time.Until(end))
+}
+
+func TestASessionStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		sessions := sessionStore{store}
+		_, found := sessions.find("missing")
+		require.False(t, found)
+		store.Delete("missing")
+
+		sessions.commit("a", []byte("one\x00\xff"), time.Now().Add(time.Minute))
+		sessions.commit("b", nil, time.Now().Add(time.Hour))
+		sessions.commit("over", []byte("x"), time.Now().Add(-time.Minute))
+		data, found := sessions.find("a")
+		require.True(t, found)
+		require.Equal(t, "one\x00\xff", string(data))
+		data, found = sessions.find("b")
+		require.True(t, found)
+		require.Empty(t, data)
+		require.Len(t, store.Snapshot(), 2)
+
+		sessions.commit("a", []byte("two"), time.Now().Add(10*time.Minute)) // renewed
+		time.Sleep(5 * time.Minute)
+		data, found = sessions.find("a")
+		require.True(t, found)
+		require.Equal(t, "two", string(data))
+		store.Delete("b")
+		time.Sleep(5 * time.Minute)
+		require.Empty(t, store.Snapshot())
+	})
+}
+
+// A cache has entries with and without an end, finds how long each has left, and counts
+// those that are left. Entries without an end stay.
+func TestACache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		ttls := map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour}
+		for key, ttl := range ttls {
+			store.SetWithTTL(key, key, ttl)
+		}
+		store.Set("for ever", "")
+		began := time.Now()
+		left := func(key string) time.Duration { at, _ := store.ExpiresAt(key); return time.Until(at) }
+		for _, passed := range []time.Duration{0, time.Second - 1, time.Second, 59 * time.Second, time.Minute, time.Hour - 1, time.Hour, 24 * time.Hour} {
+			time.Sleep(passed - time.Since(began))
+			count := 1
+			for key, ttl := range ttls {
+				if passed < ttl {
+					count++
+					require.Equal(t, ttl-passed, left(key))
+				}
+			}
+			require.Equal(t, count, store.Len())
+			require.Len(t, store.Snapshot(), count)
+		}
+	})
+}
+
+// A counter of a period begins anew with the next period.
+func TestACounterOfAPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		for period := range 3 {
+			store.SetWithTTL("requests", "0", time.Minute)
+			for n := range 5 {
+				got, err := store.Increment("requests", 1)
+				require.NoError(t, err)
+				require.EqualValues(t, n+1, got, "in period %d", period)
+				time.Sleep(10 * time.Second)
+			}
+			time.Sleep(10 * time.Second)
+			_, found := store.Get("requests")
+			require.False(t, found)
+		}
+		got, err := store.Increment("requests", 1)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, got)
+		_, ends := store.ExpiresAt("requests")
+		require.False(t, ends, "a new counter has no deadline")
+	})
+}
+
 // Counters.
 
 func TestIncrement(t *testing.T) {
