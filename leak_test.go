@@ -1966,6 +1966,34 @@ func TestTheTimerOfDeadlines(t *testing.T) {
 	})
 }
 
+// The first deadline of a store may come with an Update, or with a ReadFrom.
+func TestTheFirstDeadlineOfAStore(t *testing.T) {
+	for name, write := range map[string]func(store *Store) error{
+		"Update": func(store *Store) error {
+			return store.Update(func(tx *Tx) error { tx.SetWithTTL("k", "v", 10*time.Second); return nil })
+		},
+		"ReadFrom": func(store *Store) error {
+			_, err := store.ReadFrom(strings.NewReader(`{"k":{"value":"v","expires":"2000-01-01T00:00:10Z"}}`))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				store, err := NewStore(WithoutFile())
+				require.NoError(t, err)
+				require.NoError(t, write(store))
+				advance(10*time.Second - 1)
+				require.Equal(t, 1, store.Len())
+				time.Sleep(1)
+				_, found := store.Get("k") // perhaps before the removal
+				require.False(t, found)
+				advance(minWait)
+				require.Zero(t, store.Stats().Expiring)
+			})
+		})
+	}
+}
+
 // A turn removes few entries, and after some turns comes a pause: callers go on.
 func TestEntriesAreRemovedInTurns(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
