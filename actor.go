@@ -15,7 +15,7 @@ import (
 const mailboxCapacity = 512
 
 // The owner is a goroutine that exists only while commands are pending. So an idle store
-// has no goroutine, and has no closed state to race with. One flag starts and ends the
+// has no goroutine, and has no closed state to race with. A flag starts and ends the
 // owner:
 //
 //	tell:  mailbox <- c;  if owned.Swap(true) gives false, start an owner
@@ -24,32 +24,32 @@ const mailboxCapacity = 512
 //	       if the mailbox is empty, or owned.Swap(true) gives true, return; else again
 //
 // Every sender sends before it swaps. All accesses of the flag are swaps, and each swap
-// observes the one before it. So whatever a goroutine has done before its swap happens
-// before whatever a goroutine does after a later swap. Therefore:
+// observes the swap before. So everything before a goroutine's swap happens before
+// everything behind a later swap. Therefore:
 //
-//  1. At most one owner exists. The goroutine whose Swap(true) gives false makes the flag
-//     true, so it alone starts the owner, or goes on as the owner. Only an owner makes the
-//     flag false, and from then on it is none.
+//  1. At most one owner exists. If Swap(true) gives false, the calling goroutine has made
+//     the flag true, and starts the owner, or goes on as the owner. Only the owner makes
+//     the flag false, and is no owner from then on.
 //  2. The state needs no lock. The next owner's life begins after a swap that has observed
 //     the Swap(false) of the owner before.
-//  3. No command is lost. If a sender's Swap(true) gives true, the Swap(false) of the owner
-//     at that time comes later, and the send happens before it. So the command has been
-//     received by then, or the owner sees that the mailbox is not empty, and itself or
-//     another owner goes on.
+//  3. No command is lost. If a sender's Swap(true) gives true, the Swap(false) of the
+//     present owner comes later, and the send happens before that Swap(false). So the
+//     command has been received, or the owner finds that the mailbox is not empty, and this
+//     owner or the next goes on.
 //  4. A full mailbox drains: each of its senders has swapped or is about to, so an owner
 //     runs or is about to. With capacity 0 the first sender would wait for an owner that
 //     only this sender can start.
 //  5. The owner never waits for a command: a receive from an empty mailbox ends the group.
 //
-// An owner may start and find nothing to do: another has received the command of a sender
+// An owner may find nothing to do, if the owner before has received the command of a sender
 // that had yet to swap.
 //
 // Simpler protocols fail. A swap before the send deadlocks once other senders fill the
 // mailbox. With a Load or a Store in place of a swap, nothing orders the send before the
 // look at the mailbox. A counter of the commands that were sent and not yet handled is
-// correct, too. But an owner that receives only what was counted leaves while many senders
-// stand between their send and their count: with 512 callers it lived for two commands,
-// and a Set took 1.6 times as long.
+// correct, too. But the owner then leaves while many senders stand between the send and
+// the count: with 512 callers an owner lived for two commands, and a Set took 1.6 times as
+// long (docs/design.md).
 //
 // An owner that lingers for the next command costs more than it saves. While
 // nothing else runs, a Get takes 0.8 to 0.9 of the time if the owner calls
@@ -58,8 +58,7 @@ const mailboxCapacity = 512
 // goroutines a processor, a Get took 33 ms (bench/ratios, "calls beside"). An owner
 // that tell starts is at the front of its processor's queue, so it runs next.
 
-// groupSize is how many commands the owner receives before it applies them. With more, the
-// first would wait for the last to be received.
+// groupSize is how many commands the owner receives before the owner applies the first.
 const groupSize = 32
 
 // tell sends c and returns as soon as c is accepted: its place in the order of
@@ -117,7 +116,7 @@ func (s *Store) receive() []command {
 	return s.group[:]
 }
 
-// A clock is the callers' clock. The owner has none: commands bring the time. In a store
+// A clock is the callers' clock. The owner has no clock: commands bring the time. In a store
 // without deadlines the time does not matter, and no caller looks at a clock.
 type clock struct {
 	started time.Time // with a monotonic reading; immutable
@@ -154,9 +153,9 @@ func (c *clock) read() instant {
 	return instant{now.UnixNano(), now.Sub(c.started) + 1}
 }
 
-// readAhead reads what the Sets and Gets of a group will read. Without it the owner waits
-// for the memory of one key after the other, and takes twice as long among two million
-// keys (bench/ratios, "Set among many").
+// readAhead reads the memory that the Sets and Gets of a group will read. Else the owner
+// waits for the memory of each key in turn, and takes twice as long among two million keys
+// (bench/ratios, "Set among many").
 func (st *state) readAhead(group []command) {
 	var keys [groupSize]string
 	n := 0
@@ -208,8 +207,8 @@ func (st *state) nextWrite() <-chan struct{} {
 }
 
 // observe moves the time on, for commands that read. Commands may arrive in another order
-// than their callers have read the clock, and the time must not go back between them: an
-// entry that was over for one caller would be back for the next.
+// than the callers have read the clock. The time must not go back for such a command: an
+// entry that was over for a caller would be back for the next.
 func (st *state) observe(now instant) {
 	if now.order > st.expiry.now.order {
 		st.expiry.now = now
@@ -217,18 +216,17 @@ func (st *state) observe(now instant) {
 	}
 }
 
-// An expiry removes the entries that are over. Reads do without: they do not have such
-// an entry from its deadline on. The removal frees the memory, and tells watchers and
-// backups.
+// An expiry removes the entries that are over. Reads need no removal: from the deadline on
+// no read has the entry. The removal frees the memory, and tells watchers and backups.
 type expiry struct {
 	now instant // the latest that a command has brought
 
-	// Invariant: while an entry has a deadline, the timer is armed for it, or for an
-	// earlier one, or the goroutine of the timer is at work.
+	// Invariant: while an entry has a deadline, the timer is armed for that deadline or an
+	// earlier time, or the goroutine of the timer is at work.
 	timer *time.Timer
 	armed int64 // the deadline, or 0
 
-	// after has entries removed after a time. It does not keep the store alive.
+	// after has entries removed after a time, and does not keep the store alive.
 	after func(time.Duration) *time.Timer
 }
 
@@ -239,27 +237,27 @@ const (
 	maxWait = time.Minute
 
 	// A turn removes the entries of one leaf, so a caller waits for few removals.
-	// turnsAtOnce of them come one by one from the goroutine of the timer, and then a pause
-	// of minWait or, as timers go, a little more: callers keep about half of the owner's time
-	// while many entries are due.
+	// The goroutine of the timer asks for turnsAtOnce turns, each when the last has ended,
+	// and then makes a pause of minWait, or a little more, as timers go. So callers keep
+	// about half of the owner's time while many entries are due.
 	turnsAtOnce = 16
 	minWait     = 100 * time.Microsecond
 )
 
-// armFor arms the timer for a deadline, unless it is armed for an earlier one.
+// armFor arms the timer for a deadline, unless the timer is armed for an earlier deadline.
 func (e *expiry) armFor(deadline int64) {
 	if e.armed != 0 && e.armed <= deadline {
 		return
 	}
 	if e.timer != nil {
-		e.timer.Stop() // if its goroutine is at work already, that does no harm
+		e.timer.Stop() // a goroutine of the timer that is at work already does no harm
 	}
 	wait := time.Duration(deadline - e.now.wall)
 	e.armed, e.timer = deadline, e.after(min(max(wait, minWait), maxWait))
 }
 
-// expire removes the entries of one leaf that are over, and reports whether the sender is
-// to send again. If it is not, the timer is armed for the next deadline.
+// expire removes the entries of a leaf that are over, and reports whether the sender is to
+// send again. Else expire arms the timer for the next deadline.
 func (st *state) expire(last bool) (again bool) {
 	removed := st.entries.Expire()
 	if again = !last && st.entries.IsDue(); !again {

@@ -80,8 +80,8 @@ func (c deleteCmd) apply(st *state) {
 	}
 }
 
-// deadlineAfter returns the deadline of an entry that is set now. The last one that there
-// is, in the year 2262, is that of all longer times.
+// deadlineAfter returns the deadline of an entry that is set now. Deadlines after the last
+// instant of an int64, in the year 2262, become that instant.
 func deadlineAfter(now instant, ttl time.Duration) int64 {
 	if left := time.Duration(math.MaxInt64 - now.wall); ttl > left {
 		return math.MaxInt64
@@ -116,12 +116,12 @@ func (c deadlineCmd) apply(st *state) {
 	c.reply <- st.entries.Deadline(c.key)
 }
 
-// getOrSetCmd, swapCmd and incrementCmd read and write one key. Like getCmd they are put
-// back into their pools by their callers.
+// getOrSetCmd, swapCmd and incrementCmd read and write one key. The callers put these
+// commands back into their pools, as with getCmd.
 type getOrSetCmd struct {
 	key, value string
 	now        instant
-	found      bool // value is the one that was found
+	found      bool // the key was in the map, with this value
 	reply      signal
 }
 
@@ -197,7 +197,7 @@ type lenCmd struct {
 	reply chan length
 }
 
-// A length is the number of entries, or that of a view, if it is not nil.
+// A length is a number of entries. If of is not nil, the number is that of the view.
 type length struct {
 	entries int
 	of      *trie.View
@@ -236,8 +236,7 @@ func (c *viewCmd) apply(st *state) {
 	c.reply <- struct{}{}
 }
 
-// replaceCmd replaces all entries. The caller has filled entries, and does not use them
-// again.
+// replaceCmd replaces all entries. From the send on, the new entries are the owner's.
 type replaceCmd struct {
 	entries *trie.Map
 	now     instant
@@ -326,15 +325,15 @@ func (c *updateCmd) run(fn func(tx *Tx) error, clock *clock, guard *reentry.Guar
 }
 
 // A Tx reads and writes the map on behalf of the function of a [Store.Update]. A
-// Tx must be used by one goroutine at a time. Its time is that of the call of Update: an
-// entry does not end while the function runs.
+// Tx must be used by one goroutine at a time. No entry ends while the function runs: the
+// time of a Tx is the time of the call of Update.
 type Tx struct {
 	state  *state // nil when the function has returned
 	clock  *clock
 	writes int
 
-	// undo takes back the writes before the first Clear. cleared is nil or the map before
-	// that Clear, and takes back what came since.
+	// undo takes back the writes before the first Clear. cleared is the map before that
+	// Clear, or nil, and takes back the Clear and all later writes.
 	undo    []change
 	cleared *trie.View
 }
@@ -403,7 +402,7 @@ func (tx *Tx) set(e trie.Entry) {
 	tx.wrote(change{e.Key, old, existed})
 }
 
-// wrote counts a write, and notes how to take it back.
+// wrote counts a write, and notes how to undo the write.
 func (tx *Tx) wrote(c change) {
 	tx.writes++
 	if tx.cleared == nil {

@@ -19,8 +19,8 @@ import (
 // backups is the part of the state that decides when the entries are saved. Saves
 // are written by goroutines that this file starts. The owner never touches the disk.
 type backups struct {
-	// file is nil in a store that does not save, and noFile is why. The file is lent to the
-	// goroutine of a save while saving is true.
+	// file is nil in a store that does not save, for the reason noFile. The file is lent to
+	// the goroutine of a save while saving is true.
 	file   *durable.File
 	noFile error
 
@@ -632,7 +632,7 @@ func (st *state) answerStopping() {
 	st.stopping = nil
 }
 
-// A record is what Stats tells of the saves.
+// A record has the part of Stats that is about saves.
 type record struct {
 	saves, failed uint64
 	last          Save
@@ -796,9 +796,9 @@ func (c *contents) explain(path string, err error) error {
 	return fmt.Errorf("genie: load %s: %w", path, err)
 }
 
-// readStream reads a backup into an empty map, and returns how many bytes it has read.
-// The end of a file that looks torn may be what a crash has left; the end of a stream that
-// does is a loss.
+// readStream reads a backup into an empty map, and returns the number of bytes read. An end
+// that looks torn is an error here: a file's may be the remains of a crash, a stream's is a
+// loss.
 func readStream(r io.Reader, into *trie.Map) (int64, error) {
 	c := contents{entries: into}
 	found, err := c.read(r)

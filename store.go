@@ -444,10 +444,9 @@ func (s *Store) expire() {
 // next backup has the write on disk. Set does not wait for the owner unless 512
 // commands are waiting already.
 //
-// A deadline that the key had is gone. The store keeps the strings and does not copy
-// them. A string whose memory a
-// program uses again, such as the unsafe strings of fasthttp and fiber, must be
-// copied before the call, with [strings.Clone].
+// Set removes the deadline that the key had. The store keeps the strings and does not copy
+// them. A string whose memory a program uses again, such as the unsafe strings of fasthttp
+// and fiber, must be copied before the call, with [strings.Clone].
 func (s *Store) Set(key, value string) {
 	c := s.sets.take()
 	c.entry.Key, c.entry.Value = key, value
@@ -510,9 +509,9 @@ func (s *Store) Get(key string) (string, bool) {
 // has its place in the order of all operations.
 func (s *Store) Delete(key string) { s.tell(deleteCmd{key}) }
 
-// GetOrSet returns the value of key, with found true, if key is in the map. Else it gives
-// key the value, without a deadline, and returns it. It is one step: of several callers of
-// GetOrSet for a missing key, one sets its value, and the others find it.
+// GetOrSet returns the value of key, with found true, if key is in the map. If not, GetOrSet
+// gives key the value, without a deadline, and returns the value. GetOrSet is one step: of
+// several callers for a missing key, the first sets its value, and the rest find that value.
 func (s *Store) GetOrSet(key, value string) (actual string, found bool) {
 	c := s.getOrSets.take()
 	c.key, c.value, c.now = key, value, s.clock.now()
@@ -525,7 +524,7 @@ func (s *Store) GetOrSet(key, value string) (actual string, found bool) {
 }
 
 // CompareAndSwap gives key the value new, without a deadline, if key is in the map with the
-// value old, and reports whether it did so. It is one step.
+// value old, and reports whether it was. CompareAndSwap is one step.
 func (s *Store) CompareAndSwap(key, old, new string) (swapped bool) {
 	c := s.swaps.take()
 	c.key, c.old, c.new, c.now = key, old, new, s.clock.now()
@@ -538,9 +537,8 @@ func (s *Store) CompareAndSwap(key, old, new string) (swapped bool) {
 }
 
 // Increment adds delta to the decimal integer that is the value of key, and returns the
-// sum. It is one step. A missing key counts as 0, and delta may be negative. The deadline
-// of the entry stays, so a counter that GetOrSet or SetWithTTL has made for a period ends
-// with the period.
+// sum, as one step. A missing key counts as 0, and delta may be negative. The deadline of
+// the entry stays, so a counter that SetWithTTL has made for a period ends with the period.
 //
 // If the value is no integer, Increment returns an error that is [ErrNotInteger]; if the
 // value or the sum does not fit an int64, one that is [ErrOverflow]. Nothing changes then.

@@ -34,9 +34,9 @@ func appendDeadline(buf []byte, deadline int64) []byte {
 	return append(buf, '"')
 }
 
-// parseDeadline returns the deadline that text stands for. Of times that do not fit an
-// int64, those of the past are the first nanosecond of 1970, and so over, and those of the
-// future the last that fits, in the year 2262.
+// parseDeadline returns the deadline that text stands for. Times before 1970 become the
+// first nanosecond of 1970, which is over, and times after the last instant of an int64, in
+// the year 2262, that instant.
 func parseDeadline(text string) (int64, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || !hasForm(text) {

@@ -150,8 +150,8 @@ func (d *decoder) timedValue() (value string, deadline int64, err error) {
 	return value, deadline, d.expect('}', (*decoder).notTimed)
 }
 
-// timedMember reads a member of a value with a deadline, which must have another name than
-// the one before, and returns its name.
+// timedMember reads a member of a value with a deadline, and returns the name, which must
+// differ from the name before.
 func (d *decoder) timedMember(before string, value *string, deadline *int64) (name string, err error) {
 	name, at, err := d.quotedString()
 	switch {

@@ -1,16 +1,16 @@
 package trie
 
-// Deadlines are instants in nanoseconds since 1970; 0 is none. An entry is over from its
-// deadline on: a map that was told of a later time, and the views that it gives then,
-// do not have the entry. Its memory is in use until Expire, or a write to the key, removes it.
+// Deadlines are instants in nanoseconds since 1970; 0 is no deadline. An entry is over from
+// the deadline on: a map that was told of the time, and later views of the map, do not
+// have the entry. The memory is in use until Expire or a write to the key removes the entry.
 //
 // Every branch, and every leaf with deadlines, has a lower bound of the deadlines below.
-// So the entries that are over are found without a list of deadlines beside the map, and
-// a map without deadlines pays for one comparison a node.
+// So Expire finds the entries that are over without a list of deadlines beside the map, and
+// a map without deadlines pays for a comparison a node.
 
-// deadlines are those of the entries of one leaf.
+// deadlines are the deadlines of the entries of a leaf.
 type deadlines struct {
-	earliest int64           // a lower bound, or 0 if there are none
+	earliest int64           // a lower bound, or 0 if no entry has a deadline
 	of       [leafSize]int64 // Invariant: 0 beyond the last entry
 }
 
@@ -88,8 +88,8 @@ func (l *leaf) countOver(now int64) (over int) {
 	return over
 }
 
-// Advance tells the map the time. The time may go back: then entries that are over and
-// not removed yet are in the map again.
+// Advance tells the map the time. If the time goes back, entries that are over and not
+// removed yet are in the map again.
 func (m *Map) Advance(now int64) { m.now = now }
 
 // NextDeadline returns a time at which an entry may be over, or 0 if no entry has a
@@ -99,14 +99,14 @@ func (m *Map) NextDeadline() int64 { return m.root.earliest }
 // IsDue reports whether an entry may be over that is not removed yet.
 func (m *Map) IsDue() bool { return isDue(m.root.earliest, m.now) }
 
-// Timed returns how many entries have a deadline, with those that are over and not
-// removed yet.
+// Timed returns how many entries have a deadline. Entries that are over count until their
+// removal.
 func (m *Map) Timed() int { return m.timed }
 
-// Expire removes the entries of one leaf that are over, 32 at most where hashes do not
-// collide, and returns their number. It takes constant time, and raises NextDeadline: if
-// that is still due, the caller is to call Expire again. A lower bound that was out of
-// date makes a call that removes nothing.
+// Expire removes the entries of a leaf that are over, 32 at most where hashes do not
+// collide, and returns their number, in constant time. While IsDue, the caller is to call
+// Expire again. A call for a bound that was out of date removes nothing, and raises the
+// bound.
 func (m *Map) Expire() (removed int) {
 	if !m.IsDue() {
 		return 0
@@ -122,7 +122,8 @@ func (m *Map) Expire() (removed int) {
 }
 
 // firstDue returns a leaf under b, the root, whose bound is due, and the first bits of a
-// hash that leads to it. It returns any leaf below a branch of which only the bound is due.
+// hash that leads to the leaf. Below a branch whose bound alone is due, firstDue returns
+// any leaf.
 func (b *branch) firstDue(now int64) (hash uint64, l *leaf) {
 	for shift := uint(rootShift); ; shift -= indexBits {
 		due := 0

@@ -15,9 +15,9 @@ type Change struct {
 // views is no difference, however often it was written. The zero View counts as empty.
 //
 // Two views share every node that no write has touched, and Diff looks into a node that
-// both have only if entries there may be over in one view and not in the other. So it
-// takes time in proportion to the nodes written between the views, and to the entries
-// that were over between them, whatever the size of the map. Old may be the newer view: then the changes
+// both have only if entries there may be over in one view alone. So Diff takes time in
+// proportion to the nodes written between the views, and to the entries whose deadlines
+// are between the views, whatever the size of the map. Old may be the newer view: then the changes
 // lead back. Diff allocates nothing for each change. Diff panics if the views are of
 // two maps.
 func Diff(old, new View) iter.Seq[Change] {
@@ -55,7 +55,7 @@ func (d *difference) removed(e Entry) bool {
 	return d.yield(Change{Key: e.Key, Old: e.Value, Existed: true})
 }
 
-// entry passes on the entry of a key in the new view, unless the old one has the same.
+// entry passes on the entry of a key in the new view, unless the old view has the same.
 func (d *difference) entry(was Entry, existed bool, is Entry, exists bool) bool {
 	switch {
 	case !exists:
@@ -73,8 +73,8 @@ func (d *difference) entry(was Entry, existed bool, is Entry, exists bool) bool 
 // first slot a multiple of it, so the wider child spans whole children of the other
 // branch.
 //
-// A child that both have is not read, not even for its width, unless entries below the
-// branch may be over: it may not be in the cache.
+// branches does not read a shared child, not even the width, unless entries below the
+// branch may be over: the child may not be in the cache.
 func (d *difference) branches(old, new *branch) bool {
 	overSoon := d.timePassed && isDue(new.earliest, d.later)
 	for i := 0; i < fanout; {

@@ -20,8 +20,8 @@ type branch struct {
 	epoch uint64
 
 	// earliest is 0 if no entry below has a deadline, else a lower bound of the deadlines
-	// below: a write that lifts or removes one leaves the bound as it is, or it would have
-	// to look at all entries beside. See Map.Expire.
+	// below. A write that removes a deadline leaves the bound unchanged: an exact bound
+	// would need a look at all entries beside. See Map.Expire.
 	earliest int64
 }
 
@@ -60,9 +60,10 @@ type leaf struct {
 	// Invariant: only the first leaf of a chain has room.
 	next *leaf
 
-	// deadlines is nil if no entry has a deadline, so such a leaf takes no more memory
-	// than without the field: the allocator would round up to its 8 bytes anyway. No two
-	// leaves share one.
+	// deadlines is nil if no entry has a deadline. The field takes no memory: the allocator
+	// would round up to these 8 bytes anyway.
+	//
+	// Invariant: no two leaves share their deadlines.
 	deadlines *deadlines
 
 	// Invariant: entries[count:] are zero and keep no string alive.
@@ -101,12 +102,11 @@ func (b *branch) get(hash uint64, key string, now int64) (value string, ok bool)
 	return "", false
 }
 
-// fetchEntries reads a little of every leaf under b that one of hashes leads to, of the
-// entry that it leads to there, and of that entry's key. Each step is taken for all hashes
-// before the next step, so that the CPU waits for the memory of many at a time. Like
-// leaf.fetch it only reads, and nothing uses the sum: any other result, or no call at all,
-// changes the time alone (bench/ratios, "Set among many"; go test -bench Fill
-// ./internal/trie).
+// fetchEntries reads a little of the leaf under b that each hash leads to, then of the
+// entry in that leaf, then of the key of that entry. Each step is taken for all hashes
+// before the next step, so the CPU waits for many reads at a time. Nothing uses the sum, as
+// in leaf.fetch: a wrong result, or no call at all, changes the time alone (bench/ratios,
+// "Set among many"; go test -bench Fill ./internal/trie).
 //
 //go:noinline
 func (b *branch) fetchEntries(hashes *[atOnce]uint64, n int) (sum byte) {
