@@ -12,6 +12,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -1461,7 +1462,8 @@ func (m *machine) start() {
 	m.process.Before(func(string, string) { m.cut() })
 }
 
-// set gives two keys the next value, in one step that is never to be found half done.
+// set gives two keys the next value, one of them with a deadline, in one step that is never to
+// be found half done.
 func (m *machine) set() {
 	m.mu.Lock()
 	m.written++
@@ -1469,7 +1471,7 @@ func (m *machine) set() {
 	m.mu.Unlock()
 	_ = m.store.Update(func(tx *Tx) error {
 		tx.Set("left", value)
-		tx.Set("right", value)
+		tx.SetWithTTL("right", value, math.MaxInt64)
 		return nil
 	})
 }
@@ -1552,7 +1554,10 @@ func (m *machine) check(disk *durabletest.Disk, least int) {
 		return
 	}
 	left, _ := store.Get("left")
-	right, _ := store.Get("right")
+	right, there := store.Get("right")
+	if _, ends := store.ExpiresAt("right"); ends != there {
+		m.lost = append(m.lost, "a deadline")
+	}
 	found, _ := strconv.Atoi(left)
 	if left != right || found < least || found > m.written {
 		m.lost = append(m.lost, fmt.Sprintf("found %q and %q, acknowledged %d, written %d", left, right, least, m.written))
@@ -1620,7 +1625,7 @@ func stride(t *testing.T) (first, by int) {
 func (m *machine) edit() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.disk.WriteFile(storePath, fmt.Appendf(nil, `{"left":"%d","right":"%d"}`, m.written, m.written))
+	m.disk.WriteFile(storePath, fmt.Appendf(nil, `{"left":"%d","right":{"value":"%d","expires":"2262-04-11T23:47:16.854775807Z"}}`, m.written, m.written))
 }
 
 // A Sync is called at every operation of a whole backup, with something to write and
