@@ -2148,6 +2148,16 @@ func TestStatsOfSteps(t *testing.T) {
 	require.False(t, store.Stats().LastSave.Step)
 }
 
+// A step into a new file may be noted before the save that has made the file.
+func TestStatsOfAStepBeforeTheNewsOfItsFile(t *testing.T) {
+	var r record
+	began := time.Now()
+	step := Save{At: began.Add(2), Bytes: 5, Step: true}
+	r.ended(step, nil, 100, 5)
+	r.ended(Save{At: began.Add(1), Bytes: 100}, nil, 100, 0)
+	require.Equal(t, record{saves: 2, last: step, base: 100, steps: 5}, r)
+}
+
 // A store after a crash has its entries from the hand-over file.
 func TestStatsOfAHandOver(t *testing.T) {
 	disk := newGatedDisk(nil)
