@@ -2148,6 +2148,21 @@ func TestStatsOfSteps(t *testing.T) {
 	require.False(t, store.Stats().LastSave.Step)
 }
 
+// After a Close, a Backup locks the path again. A Sync beside it waits for that save, and
+// does not look at a file that is not locked.
+func TestSyncBesideABackupAfterClose(t *testing.T) {
+	disk, store := syncedJournal(t)
+	for i := range 50 {
+		require.NoError(t, store.Close())
+		store.Set("a", strconv.Itoa(i))
+		var callers sync.WaitGroup
+		callers.Go(func() { assert.NoError(t, store.Backup()) })
+		callers.Go(func() { assert.NoError(t, store.Sync()) })
+		callers.Wait()
+	}
+	require.Equal(t, map[string]string{"a": "49"}, afterCrash(t, disk.disk))
+}
+
 // A step into a new file may be noted before the save that has made the file.
 func TestStatsOfAStepBeforeTheNewsOfItsFile(t *testing.T) {
 	var r record

@@ -196,6 +196,7 @@ func (s *save) releaseIfAsked(file *durable.File) error {
 // file. After a failed backup savedVersion is unchanged, so the next tick tries again.
 func (st *state) saved(s save, err, unlocked error) {
 	st.saving, st.releasing = false, false
+	st.journal.appendable = !s.release && (st.journal.appendable || err == nil && !s.done.At.IsZero())
 	if err == nil {
 		st.savedVersion, st.everSaved = max(st.savedVersion, s.version), true
 		st.journal.hasSteps = !s.plain || st.journal.steppedMeanwhile
@@ -249,6 +250,11 @@ type journal struct {
 	// the last step are about to call again. gathers counts the waits, so that a late
 	// gatheredCmd does not end a later wait.
 	gathering, gathers int
+
+	// appendable reports whether a save has made the file since the load or the last Close.
+	// If not, a step needs no look at the disk, and would meet the save that locks the path
+	// again after a Close.
+	appendable bool
 
 	// hasSteps reports whether the file may have steps. steppedMeanwhile reports whether
 	// a step was written since the present save began: perhaps into the new file, which
@@ -348,8 +354,13 @@ func (st *state) sync(reply chan error) {
 // starts the next.
 func (st *state) stepForWaiting() {
 	j := &st.journal
-	if len(j.syncing) > 0 && len(j.syncing) >= j.gathering && !j.stepping && !st.releasing {
+	switch {
+	case len(j.syncing) == 0 || len(j.syncing) < j.gathering || j.stepping || st.releasing:
+	case j.appendable:
 		st.startStep(nil)
+	default:
+		j.stuck, j.syncing = append(j.stuck, j.syncing...), nil
+		st.saveInPlaceOfAStep(nil)
 	}
 }
 
@@ -590,9 +601,14 @@ func (st *state) tick(r *schedule, now time.Time) {
 // load: the file is not one to append to then, and a whole backup would have nothing new.
 func (st *state) tickStep(r *schedule) {
 	untouched := st.version == 0 && !st.everSaved
-	if !untouched && !st.journal.stepping && !st.releasing && !r.saving {
+	switch {
+	case untouched || st.journal.stepping || st.releasing || r.saving:
+	case st.journal.appendable:
 		r.saving = true
 		st.startStep(r)
+	case !st.saving:
+		r.saving = true
+		st.startSave(save{schedule: r})
 	}
 }
 
