@@ -1,6 +1,11 @@
 package genie
 
-import "github.com/windevkay/forge/genie/internal/trie"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/windevkay/forge/genie/internal/trie"
+)
 
 // mailboxCapacity is how many commands may wait for the owner before senders
 // wait too. The capacity must be at least 1: see tell. hashicorp/raft
@@ -9,34 +14,42 @@ import "github.com/windevkay/forge/genie/internal/trie"
 // With more, a caller of Get would wait behind as many Sets of a careless writer.
 const mailboxCapacity = 512
 
-// The owner is a goroutine that exists only while commands are pending. So an
-// idle store has no goroutine, and has no closed state to race with. One counter starts and ends the owner:
+// The owner is a goroutine that exists only while commands are pending. So an idle store
+// has no goroutine, and has no closed state to race with. A flag starts and ends the
+// owner:
 //
-//	tell:  mailbox <- c;  if pending.Add(1) == 1, start an owner
-//	owner: read pending, and receive and apply as many commands
-//	       if pending.Add(-as many) == 0, return; else again
+//	tell:  mailbox <- c;  if owned.Swap(true) gives false, start an owner
+//	owner: receive and apply commands until the mailbox is empty
+//	       owned.Swap(false)
+//	       if the mailbox is empty, or owned.Swap(true) gives true, return; else again
 //
-// Every sender sends before it counts. Therefore:
+// Every sender sends before it swaps. All accesses of the flag are swaps, and each swap
+// observes the swap before. So everything before a goroutine's swap happens before
+// everything behind a later swap. Therefore:
 //
-//  1. The owner never waits in its receive. It receives as many commands as were
-//     counted, and the mailbox holds at least as many. They need not be the same
-//     commands: the owner may receive one whose sender has yet to count.
-//  2. At most one owner exists. Only a move of pending from 0 to 1 starts an
-//     owner, and a move to 0 is the last thing that an owner does with the store.
-//     The sender that starts the next owner has seen that 0, so pending is also
-//     the happens-before edge that hands the state over: the state needs no lock.
-//  3. No command is lost. Whenever an owner leaves, it has received as many
-//     commands as were counted. So the mailbox holds as many commands as there
-//     are senders between their send and their count. Each of them will still
-//     count, and the first to do so starts the next owner.
-//  4. A full mailbox drains: its commands are counted, or their senders are about
-//     to count, so an owner runs or is about to. With capacity 0 the first sender
-//     would wait for an owner that only this sender can start.
+//  1. At most one owner exists. If Swap(true) gives false, the calling goroutine has made
+//     the flag true, and starts the owner, or goes on as the owner. Only the owner makes
+//     the flag false, and is no owner from then on.
+//  2. The state needs no lock. The next owner's life begins after a swap that has observed
+//     the Swap(false) of the owner before.
+//  3. No command is lost. If a sender's Swap(true) gives true, the Swap(false) of the
+//     present owner comes later, and the send happens before that Swap(false). So the
+//     command has been received, or the owner finds that the mailbox is not empty, and this
+//     owner or the next goes on.
+//  4. A full mailbox drains: each of its senders has swapped or is about to, so an owner
+//     runs or is about to. With capacity 0 the first sender would wait for an owner that
+//     only this sender can start.
+//  5. The owner never waits for a command: a receive from an empty mailbox ends the group.
 //
-// Simpler protocols fail. Counting before the send, and starting the owner after
-// the send, deadlocks once other senders fill the mailbox. A flag in place of the
-// counter loses the last command. A flag with a second look at len(mailbox) relies
-// on an ordering that the Go memory model does not give.
+// An owner may find nothing to do, if the owner before has received the command of a sender
+// that had yet to swap.
+//
+// Simpler protocols fail. A swap before the send deadlocks once other senders fill the
+// mailbox. With a Load or a Store in place of a swap, nothing orders the send before the
+// look at the mailbox. A counter of the commands that were sent and not yet handled is
+// correct, too. But the owner then leaves while many senders stand between the send and
+// the count: with 512 callers an owner lived for two commands, and a Set took 1.6 times as
+// long (docs/design.md).
 //
 // An owner that lingers for the next command costs more than it saves. While
 // nothing else runs, a Get takes 0.8 to 0.9 of the time if the owner calls
@@ -44,6 +57,9 @@ const mailboxCapacity = 512
 // goroutine that computes, 10 ms each, with callers waiting: beside two such
 // goroutines a processor, a Get took 33 ms (bench/ratios, "calls beside"). An owner
 // that tell starts is at the front of its processor's queue, so it runs next.
+
+// groupSize is how many commands the owner receives before the owner applies the first.
+const groupSize = 32
 
 // tell sends c and returns as soon as c is accepted: its place in the order of
 // all commands is fixed then.
@@ -55,7 +71,7 @@ func (s *Store) tell(c command) {
 		panic("genie: store called from inside its own Update; use the Tx")
 	}
 	s.mailbox <- c
-	if s.pending.Add(1) == 1 {
+	if !s.owned.Swap(true) {
 		go s.owner() // a func bound once: go s.loop() would allocate
 	}
 }
@@ -63,14 +79,97 @@ func (s *Store) tell(c command) {
 // loop is the owner, from its start to its end.
 func (s *Store) loop() {
 	for {
-		counted := s.pending.Load()
-		for range counted {
-			(<-s.mailbox).apply(&s.state)
-		}
-		if s.pending.Add(-counted) == 0 {
+		s.applyAll()
+		s.owned.Swap(false)
+		if len(s.mailbox) == 0 || s.owned.Swap(true) {
 			return
 		}
 	}
+}
+
+// applyAll applies commands until the mailbox is empty, a group at a time.
+func (s *Store) applyAll() {
+	for {
+		group := s.receive()
+		if len(group) > 1 {
+			s.state.readAhead(group)
+		}
+		for i, c := range group {
+			c.apply(&s.state)
+			group[i] = nil
+		}
+		if len(group) < cap(group) {
+			return
+		}
+	}
+}
+
+// receive returns the next commands, which are no more than there is room for.
+func (s *Store) receive() []command {
+	for n := range s.group {
+		select {
+		case s.group[n] = <-s.mailbox:
+		default:
+			return s.group[:n]
+		}
+	}
+	return s.group[:]
+}
+
+// A clock is the callers' clock. The owner has no clock: commands bring the time. In a store
+// without deadlines the time does not matter, and no caller looks at a clock.
+type clock struct {
+	started time.Time // with a monotonic reading; immutable
+	matters atomic.Bool
+}
+
+// An instant is a time by both clocks of the machine. Deadlines are compared with the wall
+// clock, which a person may set back; order tells which of two instants is the later. The
+// zero instant is unknown.
+type instant struct {
+	wall  int64         // nanoseconds since 1970
+	order time.Duration // monotonic, and positive
+}
+
+// start has callers send the time from now on. A goroutine calls start before it sends
+// the first deadline, so every caller that begins after that send has returned sends the
+// time.
+func (c *clock) start() {
+	if !c.matters.Load() { // a store each time would slow down all readers
+		c.matters.Store(true)
+	}
+}
+
+// now returns the time, or the zero instant while the time does not matter.
+func (c *clock) now() instant {
+	if !c.matters.Load() {
+		return instant{}
+	}
+	return c.read()
+}
+
+func (c *clock) read() instant {
+	now := time.Now()
+	return instant{now.UnixNano(), now.Sub(c.started) + 1}
+}
+
+// readAhead reads the memory that the Sets and Gets of a group will read. Else the owner
+// waits for the memory of each key in turn, and takes twice as long among two million keys
+// (bench/ratios, "Set among many").
+func (st *state) readAhead(group []command) {
+	var keys [groupSize]string
+	n := 0
+	for _, c := range group {
+		switch c := c.(type) {
+		case *setCmd:
+			keys[n] = c.entry.Key
+			n++
+		case *getCmd:
+			keys[n] = c.key
+			n++
+		}
+	}
+	st.entries.ReadAhead(keys[:n])
 }
 
 // state belongs to the owner. Commands are the only code that sees it.
@@ -81,6 +180,7 @@ type state struct {
 	// next is closed by the next write, for all watchers that wait. It is nil while no
 	// watcher waits, so writes without a watcher pay for one comparison.
 	next    chan struct{}
+	expiry  expiry
 	backups // when the entries are saved, and where: persist.go
 }
 
@@ -93,6 +193,9 @@ func (st *state) wrote(writes int) {
 		close(st.next)
 		st.next = nil
 	}
+	if next := st.entries.NextDeadline(); next != 0 {
+		st.expiry.armFor(next)
+	}
 }
 
 // nextWrite returns a channel that the next write closes.
@@ -101,4 +204,65 @@ func (st *state) nextWrite() <-chan struct{} {
 		st.next = make(chan struct{})
 	}
 	return st.next
+}
+
+// observe moves the time on, for commands that read. Commands may arrive in another order
+// than the callers have read the clock. The time must not go back for such a command: an
+// entry that was over for a caller would be back for the next.
+func (st *state) observe(now instant) {
+	if now.order > st.expiry.now.order {
+		st.expiry.now = now
+		st.entries.Advance(now.wall)
+	}
+}
+
+// An expiry removes the entries that are over. Reads need no removal: from the deadline on
+// no read has the entry. The removal frees the memory, and tells watchers and backups.
+type expiry struct {
+	now instant // the latest that a command has brought
+
+	// Invariant: while an entry has a deadline, the timer is armed for that deadline or an
+	// earlier time, or the goroutine of the timer is at work.
+	timer *time.Timer
+	armed int64 // the deadline, or 0
+
+	// after has entries removed after a time, and does not keep the store alive.
+	after func(time.Duration) *time.Timer
+}
+
+const (
+	// maxWait is the longest time to the next look. The timer follows the monotonic
+	// clock, deadlines the wall clock: a clock that is set forward, or a machine that
+	// has slept, makes entries due before the timer is.
+	maxWait = time.Minute
+
+	// A turn removes the entries of one leaf, so a caller waits for few removals.
+	// The goroutine of the timer asks for turnsAtOnce turns, each when the last has ended,
+	// and then makes a pause of minWait, or a little more, as timers go. So callers keep
+	// about half of the owner's time while many entries are due.
+	turnsAtOnce = 16
+	minWait     = 100 * time.Microsecond
+)
+
+// armFor arms the timer for a deadline, unless the timer is armed for an earlier deadline.
+func (e *expiry) armFor(deadline int64) {
+	if e.armed != 0 && e.armed <= deadline {
+		return
+	}
+	if e.timer != nil {
+		e.timer.Stop() // a goroutine of the timer that is at work already does no harm
+	}
+	wait := time.Duration(deadline - e.now.wall)
+	e.armed, e.timer = deadline, e.after(min(max(wait, minWait), maxWait))
+}
+
+// expire removes the entries of a leaf that are over, and reports whether the sender is to
+// send again. Else expire arms the timer for the next deadline.
+func (st *state) expire(last bool) (again bool) {
+	removed := st.entries.Expire()
+	if again = !last && st.entries.IsDue(); !again {
+		st.expiry.armed = 0
+	}
+	st.wrote(removed)
+	return again
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"math"
 	"runtime"
 	"slices"
@@ -18,11 +19,15 @@ import (
 // backups is the part of the state that decides when the entries are saved. Saves
 // are written by goroutines that this file starts. The owner never touches the disk.
 type backups struct {
-	// file is nil in a store that is read-only. It is lent to the goroutine of a save
-	// while saving is true.
-	file *durable.File
+	// file is nil in a store that does not save, for the reason noFile. The file is lent to
+	// the goroutine of a save while saving is true.
+	file   *durable.File
+	noFile error
 
-	beganEmpty bool // NewStore found no entries
+	// source is where NewStore has found the entries, and loaded their number.
+	source     Source
+	loaded     int
+	beganEmpty bool // there were none
 
 	// savedVersion is the version that the newest successful save holds. everSaved
 	// reports whether a save has succeeded.
@@ -53,14 +58,25 @@ type backups struct {
 	ending   int
 	stopping []signal
 
+	record record
+	log    log
+
 	// tell is Store.tell, for the goroutines that the owner starts. The owner itself
 	// must not call tell: it would wait for room in the mailbox that only the owner
 	// can make.
 	tell func(command)
 }
 
-func newBackups(file *durable.File, beganEmpty bool, tell func(command)) backups {
-	return backups{file: file, beganEmpty: beganEmpty, schedule: newSchedule(), tell: tell}
+func newBackups(file *durable.File, noFile error, l log) backups {
+	return backups{file: file, noFile: noFile, log: l, schedule: newSchedule()}
+}
+
+// begin notes what NewStore has found.
+func (st *state) begin(found loaded, now instant) {
+	st.observe(now)
+	st.source, st.loaded = found.source, st.entries.Len()
+	st.beganEmpty = st.loaded == 0
+	st.wrote(0) // which arms the timer of the deadlines
 }
 
 // A save is one backup, written by a goroutine of its own from a view.
@@ -80,13 +96,16 @@ type save struct {
 	tail   *tail
 	joined batch // with the callers of Sync that the save answers
 	plain  bool  // the file has no steps
+
+	done        Save  // zero if nothing was to be written
+	base, steps int64 // bytes of the object and of the steps behind it
 }
 
 // backup has reply answered by a save that begins now or later. A save that is
 // being written may have missed the caller's latest writes.
 func (st *state) backup(reply chan error) {
 	if st.file == nil {
-		reply <- fmt.Errorf("genie: back up: %w", ErrReadOnly)
+		reply <- fmt.Errorf("genie: back up: %w", st.noFile)
 		return
 	}
 	st.waiting = append(st.waiting, reply)
@@ -134,9 +153,10 @@ func (st *state) startSave(s save) {
 	} else {
 		s.tail = st.journal.tail
 	}
-	file, tell := st.file, st.tell
+	file, tell, log := st.file, st.tell, st.log
 	go func() {
 		err := s.writeTo(file, tell)
+		log.saved(s.view, s.done, err)
 		tell(savedCmd{s, err, s.releaseIfAsked(file)})
 	}()
 }
@@ -150,9 +170,14 @@ func (s *save) writeTo(file *durable.File, tell func(command)) error {
 		s.plain = true
 		return nil
 	}
+	began := time.Now()
 	if err := s.replace(file, tell); err != nil {
 		return fmt.Errorf("genie: back up %s: %w", file.Path(), err)
 	}
+	if s.done.At.IsZero() {
+		s.done.At = time.Now()
+	}
+	s.done.Took, s.done.Bytes = s.done.At.Sub(began), s.base+s.steps
 	return nil
 }
 
@@ -171,10 +196,12 @@ func (s *save) releaseIfAsked(file *durable.File) error {
 // file. After a failed backup savedVersion is unchanged, so the next tick tries again.
 func (st *state) saved(s save, err, unlocked error) {
 	st.saving, st.releasing = false, false
+	st.journal.appendable = !s.release && (st.journal.appendable || err == nil && !s.done.At.IsZero())
 	if err == nil {
 		st.savedVersion, st.everSaved = max(st.savedVersion, s.version), true
 		st.journal.hasSteps = !s.plain || st.journal.steppedMeanwhile
 	}
+	st.record.ended(s.done, err, s.base, s.steps)
 	answer(s.backups, err)
 	answer(s.closes, errors.Join(err, unlocked))
 	answer(s.joined.waiting, err)
@@ -223,6 +250,11 @@ type journal struct {
 	// the last step are about to call again. gathers counts the waits, so that a late
 	// gatheredCmd does not end a later wait.
 	gathering, gathers int
+
+	// appendable reports whether a save has made the file since the load or the last Close.
+	// If not, a step needs no look at the disk, and would meet the save that locks the path
+	// again after a Close.
+	appendable bool
 
 	// hasSteps reports whether the file may have steps. steppedMeanwhile reports whether
 	// a step was written since the present save began: perhaps into the new file, which
@@ -288,7 +320,7 @@ func (t *tail) linesTo(now trie.View, maxLine int) (lines []byte) {
 	}
 	for c := range trie.Diff(t.last, now) {
 		if c.Exists {
-			step.Set(c.Key, c.New)
+			step.Set(codec.Entry{Key: c.Key, Value: c.New, Deadline: c.Deadline})
 		} else {
 			step.Delete(c.Key)
 		}
@@ -308,7 +340,7 @@ func (t *tail) linesTo(now trie.View, maxLine int) (lines []byte) {
 func (st *state) sync(reply chan error) {
 	switch {
 	case st.file == nil:
-		reply <- fmt.Errorf("genie: sync: %w", ErrReadOnly)
+		reply <- fmt.Errorf("genie: sync: %w", st.noFile)
 	case st.journal.tail == nil:
 		st.backup(reply)
 	default:
@@ -322,8 +354,13 @@ func (st *state) sync(reply chan error) {
 // starts the next.
 func (st *state) stepForWaiting() {
 	j := &st.journal
-	if len(j.syncing) > 0 && len(j.syncing) >= j.gathering && !j.stepping && !st.releasing {
+	switch {
+	case len(j.syncing) == 0 || len(j.syncing) < j.gathering || j.stepping || st.releasing:
+	case j.appendable:
 		st.startStep(nil)
+	default:
+		j.stuck, j.syncing = append(j.stuck, j.syncing...), nil
+		st.saveInPlaceOfAStep(nil)
 	}
 }
 
@@ -355,21 +392,25 @@ func (st *state) gathered(wait int) {
 
 // A stepped is the outcome of a step.
 type stepped struct {
-	batch    batch
-	schedule *schedule // whose tick has started the step, or nil
-	wrote    bool      // the step has changes
-	due      bool      // the steps are larger than the object
-	steps    int64     // bytes
-	took     time.Duration
-	err      error
+	batch       batch
+	schedule    *schedule // whose tick has started the step, or nil
+	done        Save      // zero if there were no changes
+	base, steps int64     // bytes of the object and of the steps behind it
+	due         bool      // a whole backup is due
+	took        time.Duration
+	err         error
 }
 
 // startStep starts the goroutine that writes a step. The goroutine ends once it has
 // told the owner the outcome.
 func (st *state) startStep(r *schedule) {
 	st.journal.stepping, st.journal.gathering = true, 0
-	file, tell, t := st.file, st.tell, st.journal.tail
-	go func() { tell(steppedCmd{writeStep(file, tell, t, r)}) }()
+	file, tell, t, log := st.file, st.tell, st.journal.tail, st.log
+	go func() {
+		done := writeStep(file, tell, t, r)
+		log.stepped(done)
+		tell(steppedCmd{done})
+	}()
 }
 
 // writeStep appends a step to file. The owner gives the view and the waiting callers
@@ -385,23 +426,37 @@ func writeStep(file *durable.File, tell func(command), t *tail, r *schedule) ste
 			*t = before // a whole backup costs little more and leaves a smaller file
 			return nil, durable.ErrNotLive
 		}
-		done.wrote, done.due, done.steps = len(line) > 0, t.isDue(), t.steps
+		done.due, done.base, done.steps = t.isDue(), t.base, t.steps
+		done.done.Bytes = int64(len(line))
 		return line, nil
 	})
-	if done.err != nil && !errors.Is(done.err, durable.ErrNotLive) {
+	now := time.Now()
+	done.took = now.Sub(began)
+	switch {
+	case done.err == nil && done.wrote():
+		done.done = Save{now, done.took, done.done.Bytes, true}
+	case done.err != nil && !done.isStuck():
 		done.err = fmt.Errorf("genie: sync %s: %w", file.Path(), done.err)
 	}
-	done.took = time.Since(began)
 	return done
 }
+
+// wrote reports whether the step has changes.
+func (d *stepped) wrote() bool { return d.done.Bytes > 0 }
+
+// isStuck reports whether the file is not one to append to: only a whole backup will do.
+func (d *stepped) isStuck() bool { return errors.Is(d.err, durable.ErrNotLive) }
 
 // stepped notes the outcome of a step.
 func (st *state) stepped(d stepped) {
 	j := &st.journal
 	j.stepping = false
-	j.hasSteps, j.steppedMeanwhile = j.hasSteps || d.wrote, j.steppedMeanwhile || d.wrote
+	j.hasSteps, j.steppedMeanwhile = j.hasSteps || d.wrote(), j.steppedMeanwhile || d.wrote()
+	if !d.isStuck() {
+		st.record.ended(d.done, d.err, d.base, d.steps)
+	}
 	switch {
-	case errors.Is(d.err, durable.ErrNotLive):
+	case d.isStuck():
 		j.stuck = slices.Concat(j.stuck, d.batch.waiting, j.syncing)
 		j.syncing = nil
 		st.saveInPlaceOfAStep(d.schedule)
@@ -468,8 +523,9 @@ type schedule struct {
 	interval time.Duration // 0 until started
 	timer    *time.Timer
 	errors   chan error
-	ticking  bool // the timer is armed, or its tick is on the way
-	saving   bool // a save that a tick has started is being written
+	next     time.Time // when the next tick is due
+	ticking  bool      // the timer is armed, or its tick is on the way
+	saving   bool      // a save that a tick has started is being written
 	stopped  bool
 }
 
@@ -497,12 +553,12 @@ func (r *schedule) report(err error) {
 const minInterval = time.Millisecond
 
 // start starts a schedule, unless one runs.
-func (st *state) start(interval time.Duration) {
+func (st *state) start(interval time.Duration, now time.Time) {
 	if st.schedule.stopped {
 		st.schedule = newSchedule()
 	}
 	if st.file == nil {
-		st.schedule.report(fmt.Errorf("genie: start automatic backups: %w", ErrReadOnly))
+		st.schedule.report(fmt.Errorf("genie: start automatic backups: %w", st.noFile))
 		return
 	}
 	if interval <= 0 {
@@ -511,21 +567,21 @@ func (st *state) start(interval time.Duration) {
 	}
 	if st.schedule.interval == 0 {
 		st.schedule.interval = max(interval, minInterval)
-		st.arm(st.schedule)
+		st.arm(st.schedule, now)
 	}
 }
 
 // arm has one tick sent after the interval. The owner makes a new timer for each
 // tick, in place of a time.Ticker: so at most one tick is on its way, and between
 // ticks no goroutine exists.
-func (st *state) arm(r *schedule) {
-	r.ticking = true
-	r.timer = time.AfterFunc(r.interval, func() { st.tell(tickCmd{r}) })
+func (st *state) arm(r *schedule, now time.Time) {
+	r.ticking, r.next = true, now.Add(r.interval)
+	r.timer = time.AfterFunc(r.interval, func() { st.tell(tickCmd{r, time.Now()}) })
 }
 
 // tick starts a save, unless one is being written. If that one misses a write,
 // the next tick sees it.
-func (st *state) tick(r *schedule) {
+func (st *state) tick(r *schedule, now time.Time) {
 	r.ticking = false
 	if r.stopped {
 		st.endIfIdle(r)
@@ -538,16 +594,21 @@ func (st *state) tick(r *schedule) {
 		r.saving = true
 		st.startSave(save{schedule: r, clean: st.clean()})
 	}
-	st.arm(r)
+	st.arm(r, now)
 }
 
 // tickStep starts a step, unless one is being written, or nothing was written since the
 // load: the file is not one to append to then, and a whole backup would have nothing new.
 func (st *state) tickStep(r *schedule) {
 	untouched := st.version == 0 && !st.everSaved
-	if !untouched && !st.journal.stepping && !st.releasing && !r.saving {
+	switch {
+	case untouched || st.journal.stepping || st.releasing || r.saving:
+	case st.journal.appendable:
 		r.saving = true
 		st.startStep(r)
+	case !st.saving:
+		r.saving = true
+		st.startSave(save{schedule: r})
 	}
 }
 
@@ -587,29 +648,147 @@ func (st *state) answerStopping() {
 	st.stopping = nil
 }
 
+// A record has the part of Stats that is about saves.
+type record struct {
+	saves, failed uint64
+	last          Save
+	err           error
+	failedAt      time.Time
+	base, steps   int64
+}
+
+// ended notes a save, or nothing if nothing was to be saved. A step into a new file may be
+// noted before the save that has made the file.
+func (r *record) ended(s Save, err error, base, steps int64) {
+	switch {
+	case err != nil:
+		r.failed++
+		r.err, r.failedAt = err, time.Now()
+	case s.At.IsZero():
+	default:
+		r.saves++
+		if s.At.After(r.last.At) {
+			r.last, r.base, r.steps = s, base, steps
+		}
+	}
+}
+
+// statistics returns all but the number of entries.
+func (st *state) statistics() Stats {
+	r := &st.record
+	stats := Stats{
+		Path: st.log.path, Expiring: st.entries.Timed(), Source: st.source, Loaded: st.loaded,
+		Unsaved: st.version - st.savedVersion,
+		Saves:   r.saves, FailedSaves: r.failed, LastSave: r.last, LastError: r.err, LastErrorAt: r.failedAt,
+		ObjectBytes: r.base, StepBytes: r.steps,
+	}
+	if st.schedule.ticking && !st.schedule.stopped {
+		stats.NextBackup = st.schedule.next
+	}
+	return stats
+}
+
+// A log writes a line for each load and each save.
+type log struct {
+	logger *slog.Logger // nil for none
+	path   string
+}
+
+func (l log) loaded(found loaded, took time.Duration, err error) {
+	switch {
+	case l.logger == nil:
+	case err != nil:
+		l.logger.Error("genie: load", "path", l.path, "error", err)
+	default:
+		l.logger.Info("genie: load", "path", l.path, "source", string(found.source), "entries", found.entries.Len(), "bytes", found.bytes, "duration", took)
+	}
+}
+
+func (l log) saved(view trie.View, done Save, err error) {
+	kind := "backup"
+	if done.Step {
+		kind = "step"
+	}
+	switch {
+	case l.logger == nil:
+	case err != nil:
+		l.logger.Error("genie: save", "path", l.path, "error", err)
+	case !done.At.IsZero():
+		l.logger.Debug("genie: save", "path", l.path, "kind", kind, "entries", view.Len(), "bytes", done.Bytes, "duration", done.Took)
+	}
+}
+
+func (l log) stepped(d stepped) {
+	if !d.isStuck() {
+		l.saved(d.batch.view, d.done, d.err)
+	}
+}
+
 // readBackup loads file, which leaves the file empty. If the file cannot be loaded
 // whole, nothing is loaded and no contents are lost.
-func readBackup(file *durable.File) (*trie.Map, error) {
-	var found contents
-	return found.entriesAfter(file.Path(), file.Load(found.read))
+func readBackup(file *durable.File, l log) (loaded, error) {
+	return load(file.Path(), l, file.Load)
 }
 
 // readOnly reads what readBackup would load from path, and touches nothing.
-func readOnly(disk durable.FS, path string) (*trie.Map, error) {
-	var found contents
-	return found.entriesAfter(path, durable.Read(disk, path, found.read))
+func readOnly(disk durable.FS, path string, l log) (loaded, error) {
+	return load(path, l, func(read func(string, io.Reader) error) error {
+		return durable.Read(disk, path, read)
+	})
+}
+
+// A loaded is what a start has found.
+type loaded struct {
+	entries *trie.Map
+	source  Source
+	bytes   int64
+}
+
+// load passes a reader of contents to from, and returns what that has read.
+func load(path string, l log, from func(read func(name string, r io.Reader) error) error) (loaded, error) {
+	began := time.Now()
+	var c contents
+	err := c.explain(path, from(c.readNew))
+	found := loaded{entries: c.entries, bytes: c.bytes}
+	switch {
+	case c.entries == nil: // there was no file to read
+		found.entries = trie.New()
+	case c.bytes > 0 && durable.IsHandOver(c.name):
+		found.source = SourceHandOver
+	case c.bytes > 0:
+		found.source = SourceBackup
+	}
+	l.loaded(found, time.Since(began), err)
+	return found, err
 }
 
 // contents are what a load has read so far.
-type contents struct{ entries *trie.Map }
+type contents struct {
+	name    string // of the file
+	entries *trie.Map
+	bytes   int64
+}
 
-// read reads a file from its start. It is called again if the file has changed
+// readNew reads a file from its start. It is called again if the file has changed
 // meanwhile.
-func (c *contents) read(name string, r io.Reader) error {
-	c.entries = trie.New()
-	_, err := codec.DecodeJournal(r, c.entries.AddAll, c.apply)
+func (c *contents) readNew(name string, r io.Reader) error {
+	*c = contents{name: name, entries: trie.New()}
+	_, err := c.read(r)
+	return err
+}
+
+// read adds what r has to the entries.
+func (c *contents) read(r io.Reader) (codec.Extent, error) {
+	counted := &countingReader{r: r}
+	found, err := codec.DecodeJournal(counted, c.entries.AddAll, c.apply)
+	c.bytes = counted.n
+	return found, c.corrupt(err)
+}
+
+// corrupt returns err, or the CorruptError for a departure from the format.
+func (c *contents) corrupt(err error) error {
 	if syntax, ok := errors.AsType[*codec.SyntaxError](err); ok {
-		return &CorruptError{name, syntax.Offset, syntax.Line, syntax.Key, syntax.Err}
+		return &CorruptError{c.name, syntax.Offset, syntax.Line, syntax.Key, syntax.Err}
 	}
 	return err
 }
@@ -620,22 +799,44 @@ func (c *contents) apply(changes []codec.Change) {
 		if change.Deleted {
 			c.entries.Delete(change.Key)
 		} else {
-			c.entries.Set(change.Key, change.Value)
+			c.entries.Replace(trie.Entry(change.Entry))
 		}
 	}
 }
 
-// entriesAfter returns the entries, given how the load of path has ended.
-func (c *contents) entriesAfter(path string, err error) (*trie.Map, error) {
-	switch {
-	case errors.Is(err, ErrCorrupt):
-		return nil, err // a CorruptError names the file itself
-	case err != nil:
-		return nil, fmt.Errorf("genie: load %s: %w", path, err)
-	case c.entries == nil: // there was no file to read
-		return trie.New(), nil
+// explain says of err that the load of path has ended with it.
+func (c *contents) explain(path string, err error) error {
+	if err == nil || errors.Is(err, ErrCorrupt) {
+		return err // a CorruptError names the file itself
 	}
-	return c.entries, nil
+	return fmt.Errorf("genie: load %s: %w", path, err)
+}
+
+// readStream reads a backup into an empty map, and returns the number of bytes read. An end
+// that looks torn is an error here: a file's may be the remains of a crash, a stream's is a
+// loss.
+func readStream(r io.Reader, into *trie.Map) (int64, error) {
+	c := contents{entries: into}
+	found, err := c.read(r)
+	if err == nil && found.Torn > 0 {
+		err = c.corrupt(found.Fault)
+	}
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		err = fmt.Errorf("genie: read a backup: %w", err)
+	}
+	return c.bytes, err
+}
+
+// A countingReader counts the bytes that were read.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
 }
 
 // replace replaces file by s, or leaves file as it was.
@@ -647,11 +848,12 @@ func (s *save) replace(file *durable.File, tell func(command)) error {
 	if s.tail != nil {
 		pending.SyncBySlices()
 	}
-	base, chain, err := codec.EncodeBase(pending, givingWay(s.view.All))
+	base, chain, err := codec.EncodeBase(pending, givingWay(s.view.Entries))
 	if err != nil {
 		pending.Abort()
 		return err
 	}
+	s.base = base
 	switch {
 	case s.blank:
 		return pending.CommitBlank()
@@ -675,6 +877,7 @@ func (s *save) commitLive(pending *durable.Pending, tell func(command), end tail
 		return end.linesTo(s.joined.view, catchUpLine), nil
 	}, func() {
 		s.version, s.plain = s.joined.version, end.steps == 0
+		s.steps, s.done.At = end.steps, time.Now() // before any step in the new file
 		*s.tail = end
 	})
 }
@@ -727,14 +930,14 @@ const (
 // goroutine that computes, so a turn is measured in time. When a turn was one entry, a
 // backup beside two computing goroutines on one processor took 20 ms an entry
 // (measured once, with such a copy; bench/ratios, "backups beside", is today's).
-func givingWay(entries iter.Seq2[string, string]) iter.Seq2[string, string] {
-	return func(yield func(key, value string) bool) {
+func givingWay(entries iter.Seq[trie.Entry]) iter.Seq[codec.Entry] {
+	return func(yield func(codec.Entry) bool) {
 		work, turn, began := 0, firstTurn, time.Now()
-		for key, value := range entries {
-			if !yield(key, value) {
+		for e := range entries {
+			if !yield(codec.Entry(e)) {
 				return
 			}
-			if work += entryWork + len(key) + len(value); work < workPerLook {
+			if work += entryWork + len(e.Key) + len(e.Value); work < workPerLook {
 				continue
 			}
 			work = 0

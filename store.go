@@ -82,12 +82,14 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/windevkay/forge/genie/internal/codec"
 	"github.com/windevkay/forge/genie/internal/durable"
@@ -117,15 +119,25 @@ var (
 	// ErrReadOnly is given by the saves of a store that WithReadOnly has opened.
 	ErrReadOnly = errors.New("store is read-only")
 
+	// ErrNoFile is given by the saves of a store that WithoutFile has made.
+	ErrNoFile = errors.New("store has no file")
+
 	// ErrInterval is given for an interval that is not positive.
 	ErrInterval = errors.New("interval must be positive")
+
+	// ErrNotInteger is given by [Store.Increment] for a value that is no decimal integer.
+	ErrNotInteger = errors.New("value is not an integer")
+
+	// ErrOverflow is given by [Store.Increment] for a value, or a sum, that does not fit
+	// an int64.
+	ErrOverflow = errors.New("integer overflow")
 )
 
 // A CorruptError reports the place where a file departs from the format of a
-// backup: one JSON object in UTF-8, whose values are strings, without a duplicate
-// name.
+// backup: one JSON object in UTF-8, whose values are strings, or objects of a string and
+// a deadline, without a duplicate name.
 type CorruptError struct {
-	Path   string // the file
+	Path   string // the file, or "" for the reader of a ReadFrom
 	Offset int64  // how many bytes come before the place
 	Line   int    // the line of the place, from 1
 	Key    string // the key whose entry is at fault, or "" if none is known
@@ -134,7 +146,11 @@ type CorruptError struct {
 
 // Error names the file, the place and the fault.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("genie: load %s: %v: line %d, byte %d: %v", e.Path, ErrCorrupt, e.Line, e.Offset, e.Err)
+	what := "load " + e.Path
+	if e.Path == "" {
+		what = "read"
+	}
+	return fmt.Sprintf("genie: %s: %v: line %d, byte %d: %v", what, ErrCorrupt, e.Line, e.Offset, e.Err)
 }
 
 // Unwrap returns [ErrCorrupt] and e.Err.
@@ -149,24 +165,30 @@ func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 // [Store.Update] are the exception.
 type Store struct {
 	// Immutable after NewStore; safe from any goroutine.
-	mailbox chan command // from callers to the owner
-	owner   func()       // loop, bound
-	gets    pool[*getCmd]
-	sets    pool[*setCmd]
-	views   pool[*viewCmd]
-	updates pool[*updateCmd]
+	mailbox    chan command // from callers to the owner
+	owner      func()       // loop, bound
+	gets       pool[*getCmd]
+	sets       pool[*setCmd]
+	getOrSets  pool[*getOrSetCmd]
+	swaps      pool[*swapCmd]
+	increments pool[*incrementCmd]
+	views      pool[*viewCmd]
+	updates    pool[*updateCmd]
+
+	clock clock // read by every caller; written once, if at all
 
 	// Written by the caller inside an Update, under the race detector only.
 	reentry reentry.Guard
 
 	// Written by every sender, and so kept off the cache lines of the fields
 	// that every sender reads.
-	_       cacheLine
-	pending atomic.Int64 // commands sent and counted, and not yet handled
-	_       cacheLine
+	_     cacheLine
+	owned atomic.Bool // an owner runs, or is about to
+	_     cacheLine
 
 	// Owned by the owner.
 	state state
+	group [groupSize]command // nil but for commands that were received and not applied
 }
 
 // A cacheLine of padding keeps a field that one CPU writes away from fields that
@@ -181,7 +203,9 @@ type settings struct {
 	path        string
 	lockTimeout time.Duration
 	readOnly    bool
+	noFile      bool
 	journal     bool
+	logger      *slog.Logger // nil for none
 }
 
 // defaultLockTimeout is long enough for a program that is being restarted to write
@@ -255,6 +279,34 @@ func WithJournal() Option {
 	}
 }
 
+// WithoutFile makes a store in memory only, for tests and for programs that keep the data
+// elsewhere, by [Store.WriteTo] and [Store.ReadFrom]. [Store.Backup] and [Store.Sync] return
+// an error that is [ErrNoFile], [Store.StartAutoBackup] reports it, and [Store.Close]
+// returns nil. With WithPath, WithJournal or WithReadOnly, NewStore fails with an error that
+// is [io/fs.ErrInvalid].
+func WithoutFile() Option {
+	return func(s *settings) error {
+		s.noFile = true
+		return nil
+	}
+}
+
+// WithLogger has the store log one line for each load and each save: a load at level Info, a save
+// that succeeded at level Debug, and what failed at level Error. The attributes are the
+// path, the number of entries, the bytes, and the duration, or the error. Get, Set and
+// their like log nothing. A line is logged on the goroutine that loads or saves, before
+// the callers of a Backup get their answer; so the logger must not call Backup, Sync or
+// Close of the store. Stores log nothing unless told.
+func WithLogger(l *slog.Logger) Option {
+	return func(s *settings) error {
+		if l == nil {
+			return fmt.Errorf("WithLogger: nil logger: %w", os.ErrInvalid)
+		}
+		s.logger = l
+		return nil
+	}
+}
+
 // NewStore returns a store with the contents of the backup file. The store is empty
 // if the file is missing or empty. NewStore leaves the file empty; its contents stay
 // in the hand-over file, whose name ends in ".loaded", until the first backup has
@@ -297,7 +349,10 @@ func chosen(opts []Option) (settings, error) {
 			return s, err
 		}
 	}
-	if s.path != "" {
+	if s.noFile && (s.path != "" || s.journal || s.readOnly) {
+		return s, fmt.Errorf("WithoutFile, with an option that is about a file: %w", os.ErrInvalid)
+	}
+	if s.path != "" || s.noFile {
 		return s, nil
 	}
 	home, err := os.UserHomeDir()
@@ -310,39 +365,78 @@ func chosen(opts []Option) (settings, error) {
 
 // newStore is NewStore on any file system. Tests of faults call it.
 func newStore(disk durable.FS, chosen settings) (*Store, error) {
-	if chosen.readOnly {
-		entries, err := readOnly(disk, chosen.path)
+	l := log{chosen.logger, chosen.path}
+	switch {
+	case chosen.noFile:
+		return makeStore(loaded{entries: trie.New()}, newBackups(nil, ErrNoFile, l)), nil
+	case chosen.readOnly:
+		found, err := readOnly(disk, chosen.path, l)
 		if err != nil {
 			return nil, err
 		}
-		return makeStore(entries, nil), nil
+		return makeStore(found, newBackups(nil, ErrReadOnly, l)), nil
 	}
 	file, err := durable.Open(disk, chosen.path, chosen.lockTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("genie: open %s: %w", chosen.path, err)
 	}
-	entries, err := readBackup(file)
+	l.path = file.Path()
+	found, err := readBackup(file, l)
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
-	s := makeStore(entries, file)
+	b := newBackups(file, nil, l)
 	if chosen.journal {
-		s.state.journal.tail = new(tail)
+		b.journal.tail = new(tail)
 	}
+	s := makeStore(found, b)
 	// A forgotten store must not keep other processes from the file.
 	runtime.AddCleanup(s, func(file *durable.File) { file.Close() }, file)
 	return s, nil
 }
 
-// makeStore returns a store that saves to file, or nowhere if file is nil.
-func makeStore(entries *trie.Map, file *durable.File) *Store {
-	s := &Store{mailbox: make(chan command, mailboxCapacity)}
+// makeStore returns a store with the entries that were found.
+func makeStore(found loaded, b backups) *Store {
+	s := &Store{mailbox: make(chan command, mailboxCapacity), clock: clock{started: time.Now()}}
 	s.owner = s.loop
 	s.makePools()
-	s.state = state{entries: entries}
-	s.state.backups = newBackups(file, entries.Len() == 0, s.tell)
+	s.state = state{entries: found.entries, backups: b}
+	s.state.tell = s.tell
+	s.state.expiry.after = expireAfter(weak.Make(s))
+	s.state.begin(found, s.clockFor(found.entries))
 	return s
+}
+
+// clockFor returns the time, if entries have deadlines.
+func (s *Store) clockFor(entries *trie.Map) instant {
+	if entries.Timed() > 0 {
+		s.clock.start()
+	}
+	return s.clock.now()
+}
+
+// expireAfter returns a function that has the store remove entries that are over, after a
+// time. The timer has a weak pointer, so a forgotten store is garbage all the same.
+func expireAfter(store weak.Pointer[Store]) func(time.Duration) *time.Timer {
+	expire := func() {
+		if s := store.Value(); s != nil {
+			s.expire()
+		}
+	}
+	return func(wait time.Duration) *time.Timer { return time.AfterFunc(wait, expire) }
+}
+
+// expire has the owner remove entries, a few with each message, so that the commands of
+// callers come between.
+func (s *Store) expire() {
+	again := make(chan bool, 1)
+	for turn := 1; turn <= turnsAtOnce; turn++ {
+		s.tell(expireCmd{s.clock.read(), turn == turnsAtOnce, again})
+		if !<-again {
+			return
+		}
+	}
 }
 
 // Set gives key a value. Set returns once the write has its place in the order of
@@ -350,19 +444,59 @@ func makeStore(entries *trie.Map, file *durable.File) *Store {
 // next backup has the write on disk. Set does not wait for the owner unless 512
 // commands are waiting already.
 //
-// The store keeps the strings and does not copy them. A string whose memory a
-// program uses again, such as the unsafe strings of fasthttp and fiber, must be
-// copied before the call, with [strings.Clone].
+// Set removes the deadline that the key had. The store keeps the strings and does not copy
+// them. A string whose memory a program uses again, such as the unsafe strings of fasthttp
+// and fiber, must be copied before the call, with [strings.Clone].
 func (s *Store) Set(key, value string) {
 	c := s.sets.take()
-	c.key, c.value = key, value
+	c.entry.Key, c.entry.Value = key, value
 	s.tell(c)
+}
+
+// SetWithTTL is Set for an entry that ends: the entry is gone once its time to live, ttl,
+// has passed. A Get, View, Snapshot, All, WriteTo or step of a Watch that begins after the
+// deadline does not have the entry; a view has what was alive when it was taken. The
+// deadline is saved with the entry, and goes on while no program has the file.
+//
+// The deadline is an instant of the wall clock. If the wall clock is set forward, entries
+// end earlier, and if it is set back, entries that were not removed yet may come back and
+// end later, as in Redis. If ttl is not positive, SetWithTTL is a Delete. A deadline after
+// the year 2262 counts as the last instant that time.Time.UnixNano can give, in that year.
+//
+// The memory of an entry that has ended is freed soon afterwards, in turns of a few
+// entries. For that the store has one timer and no goroutine.
+func (s *Store) SetWithTTL(key, value string, ttl time.Duration) {
+	if ttl <= 0 {
+		s.Delete(key)
+		return
+	}
+	s.clock.start()
+	c := s.sets.take()
+	c.now = s.clock.now()
+	c.entry = trie.Entry{Key: key, Value: value, Deadline: deadlineAfter(c.now, ttl)}
+	s.tell(c)
+}
+
+// ExpiresAt returns the deadline of key, and reports whether key is in the map and has
+// a deadline.
+func (s *Store) ExpiresAt(key string) (at time.Time, ok bool) {
+	c := deadlineCmd{key, s.clock.now(), make(chan int64, 1)}
+	s.tell(c)
+	return deadlineTime(<-c.reply)
+}
+
+// deadlineTime returns the time of a deadline, and whether there is one.
+func deadlineTime(deadline int64) (at time.Time, ok bool) {
+	if deadline == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, deadline), true
 }
 
 // Get returns the value of key, and reports whether key is in the map.
 func (s *Store) Get(key string) (string, bool) {
 	c := s.gets.take()
-	c.key = key
+	c.key, c.now = key, s.clock.now()
 	s.tell(c)
 	<-c.reply
 	value, ok := c.value, c.ok
@@ -375,11 +509,59 @@ func (s *Store) Get(key string) (string, bool) {
 // has its place in the order of all operations.
 func (s *Store) Delete(key string) { s.tell(deleteCmd{key}) }
 
-// Len returns the number of entries, in constant time.
-func (s *Store) Len() int {
-	c := lenCmd{make(chan int, 1)}
+// GetOrSet returns the value of key, with found true, if key is in the map. If not, GetOrSet
+// gives key the value, without a deadline, and returns the value. GetOrSet is one step: of
+// several callers for a missing key, the first sets its value, and the rest find that value.
+func (s *Store) GetOrSet(key, value string) (actual string, found bool) {
+	c := s.getOrSets.take()
+	c.key, c.value, c.now = key, value, s.clock.now()
 	s.tell(c)
-	return <-c.reply
+	<-c.reply
+	actual, found = c.value, c.found
+	*c = getOrSetCmd{reply: c.reply}
+	s.getOrSets.Put(c)
+	return actual, found
+}
+
+// CompareAndSwap gives key the value new, without a deadline, if key is in the map with the
+// value old, and reports whether it was. CompareAndSwap is one step.
+func (s *Store) CompareAndSwap(key, old, new string) (swapped bool) {
+	c := s.swaps.take()
+	c.key, c.old, c.new, c.now = key, old, new, s.clock.now()
+	s.tell(c)
+	<-c.reply
+	swapped = c.swapped
+	*c = swapCmd{reply: c.reply}
+	s.swaps.Put(c)
+	return swapped
+}
+
+// Increment adds delta to the decimal integer that is the value of key, and returns the
+// sum, as one step. A missing key counts as 0, and delta may be negative. The deadline of
+// the entry stays, so a counter that SetWithTTL has made for a period ends with the period.
+//
+// If the value is no integer, Increment returns an error that is [ErrNotInteger]; if the
+// value or the sum does not fit an int64, one that is [ErrOverflow]. Nothing changes then.
+func (s *Store) Increment(key string, delta int64) (int64, error) {
+	c := s.increments.take()
+	c.key, c.delta, c.now = key, delta, s.clock.now()
+	s.tell(c)
+	<-c.reply
+	sum, err := c.sum, c.err
+	*c = incrementCmd{reply: c.reply}
+	s.increments.Put(c)
+	if err != nil {
+		return 0, fmt.Errorf("genie: increment %q: %w", key, err)
+	}
+	return sum, nil
+}
+
+// Len returns the number of entries. It takes constant time, unless entries have ended and
+// are not removed yet: then time in proportion to their number, on the caller's goroutine.
+func (s *Store) Len() int {
+	c := lenCmd{s.clock.now(), make(chan length, 1)}
+	s.tell(c)
+	return (<-c.reply).count()
 }
 
 // Snapshot returns a copy of the whole map as it was at one instant. The copy is
@@ -420,6 +602,7 @@ func (s *Store) View(fn func(v *View) error) error {
 // view asks for a view.
 func (s *Store) view() trie.View {
 	c := s.views.take()
+	c.now = s.clock.now()
 	s.tell(c)
 	<-c.reply
 	v := c.view
@@ -446,7 +629,13 @@ func (v *View) use() trie.View {
 // Get returns the value that key had, and reports whether key was in the map.
 func (v *View) Get(key string) (string, bool) { return v.use().Get(key) }
 
-// Len returns the number of entries, in constant time.
+// ExpiresAt returns the deadline that key had, and reports whether key was in the map and
+// had a deadline.
+func (v *View) ExpiresAt(key string) (at time.Time, ok bool) {
+	return deadlineTime(v.use().Deadline(key))
+}
+
+// Len returns the number of entries, as fast as [Store.Len].
 func (v *View) Len() int { return v.use().Len() }
 
 // All returns an iterator over the entries, in no particular order.
@@ -468,9 +657,54 @@ type Change struct {
 	Existed, Exists bool // whether the key was in the map, and is now
 }
 
+// Stats are figures about a store at one instant. See [Store.Stats].
+type Stats struct {
+	Path string // of the backup file, or "" without one
+
+	Entries  int // in the map
+	Expiring int // with a deadline, and perhaps some that have ended and are not removed yet
+
+	Source Source // where the entries of the start came from
+	Loaded int    // how many they were
+
+	Unsaved     uint64 // writes that the last save that succeeded does not have
+	Saves       uint64 // that succeeded: backups and steps
+	FailedSaves uint64
+	LastSave    Save // the newest that succeeded
+	LastError   error
+	LastErrorAt time.Time
+
+	// NextBackup is when the next automatic backup is due, or the zero Time if none is.
+	NextBackup time.Time
+
+	ObjectBytes int64 // of the file without its steps, as this store has written it
+	StepBytes   int64 // of the steps behind it
+}
+
+// A Save is one backup, or one step of a store [WithJournal], that has succeeded.
+type Save struct {
+	At    time.Time // when it was durable, or the zero Time if none was yet
+	Took  time.Duration
+	Bytes int64 // written
+	Step  bool
+}
+
+// A Source is where a store has its first entries from.
+type Source string
+
+// The sources. The hand-over file is the one that NewStore leaves between a load and
+// the first backup.
+const (
+	SourceNone     Source = ""
+	SourceBackup   Source = "backup"
+	SourceHandOver Source = "hand-over"
+)
+
 // Watch returns an iterator over the changes of the map, in steps. Each step has a
 // view of the map and the keys that differ from the view of the step before, each
-// once, in no particular order. The first step has all that is in the map as the loop
+// once, in no particular order. A key of which only the deadline differs is a Change with
+// Old equal to New; [View.ExpiresAt] has the deadline. The end of an entry is a Change once
+// the entry was removed, or before. The first step has all that is in the map as the loop
 // begins. Each further step comes as soon as the map differs from the last view.
 //
 //	for view, changes := range store.Watch(ctx) {
@@ -547,7 +781,7 @@ func (w *watcher) next(ctx context.Context) bool {
 	w.last = w.now
 	reply := make(chan sight, 1)
 	for w.rest(ctx); ctx.Err() == nil; w.rest(ctx) {
-		w.store.tell(watchCmd{w.seen, reply})
+		w.store.tell(watchCmd{w.seen, w.store.clock.now(), reply})
 		found := <-reply
 		if found.next != nil {
 			select {
@@ -584,7 +818,7 @@ func (w *watcher) step(yield func(*View, iter.Seq[Change]) bool) bool {
 	last := w.last
 	return yield(v, func(yield func(Change) bool) {
 		for change := range trie.Diff(last, v.use()) {
-			if !yield(Change(change)) {
+			if !yield(Change{change.Key, change.Old, change.New, change.Existed, change.Exists}) {
 				return
 			}
 			v.use() // the loop may outlive its step
@@ -610,8 +844,9 @@ func (w *watcher) step(yield func(*View, iter.Seq[Change]) bool) bool {
 // tx ends with fn: using it afterwards panics.
 func (s *Store) Update(fn func(tx *Tx) error) error {
 	c := s.updates.take()
+	c.now = s.clock.now()
 	s.tell(c)
-	return c.run(fn, &s.reentry)
+	return c.run(fn, &s.clock, &s.reentry)
 }
 
 // WriteTo writes the map as it is now to w, in the format of the backup file. WriteTo
@@ -619,10 +854,34 @@ func (s *Store) Update(fn func(tx *Tx) error) error {
 // backup file, other goroutines go on meanwhile, and its memory does not grow with
 // the map. WriteTo implements [io.WriterTo].
 func (s *Store) WriteTo(w io.Writer) (int64, error) {
-	n, err := codec.Encode(w, givingWay(s.view().All))
+	n, err := codec.Encode(w, givingWay(s.view().Entries))
 	if err != nil {
 		return n, fmt.Errorf("genie: write a backup: %w", err)
 	}
+	return n, nil
+}
+
+// ReadFrom replaces all entries by those of a backup that it reads from r, up to the end
+// of r, and returns the number of bytes read. It replaces everything or nothing: other
+// goroutines see the old entries until ReadFrom has read all of r, and the new ones from
+// one instant on. A [Store.Watch] gets the keys that differ. ReadFrom implements
+// [io.ReaderFrom].
+//
+// ReadFrom is as strict as [NewStore]: a text that is not a backup gives a
+// [*CorruptError] with the place, and so does one that is cut off. It reads steps behind
+// the object, too. The error of r is returned as it is, wrapped. Entries whose deadline has
+// passed are left out. Like any write, the new entries are on disk after the next backup.
+//
+// While ReadFrom runs, the store has the memory of both maps.
+func (s *Store) ReadFrom(r io.Reader) (int64, error) {
+	entries := trie.NewLike(s.view())
+	n, err := readStream(r, entries)
+	if err != nil {
+		return n, err
+	}
+	c := replaceCmd{entries, s.clockFor(entries), newSignal()}
+	s.tell(c)
+	<-c.reply
 	return n, nil
 }
 
@@ -686,7 +945,7 @@ func (s *Store) Sync() error {
 // none: AutoBackupErrors delivers an error that is [ErrReadOnly]. An interval below a millisecond
 // counts as a millisecond. An interval that is not positive starts nothing, and
 // AutoBackupErrors delivers an error that is [ErrInterval].
-func (s *Store) StartAutoBackup(interval time.Duration) { s.tell(startCmd{interval}) }
+func (s *Store) StartAutoBackup(interval time.Duration) { s.tell(startCmd{interval, time.Now()}) }
 
 // StopAutoBackup stops automatic backups. If an automatic backup is being written,
 // StopAutoBackup waits for its end. When StopAutoBackup returns, no automatic backup
@@ -715,6 +974,16 @@ func (s *Store) AutoBackupErrors() <-chan error {
 	c := errorsCmd{make(chan (<-chan error), 1)}
 	s.tell(c)
 	return <-c.reply
+}
+
+// Stats returns figures about the store and its saves, in one step. It costs as much as
+// a Get.
+func (s *Store) Stats() Stats {
+	c := statsCmd{s.clock.now(), make(chan statsReply, 1)}
+	s.tell(c)
+	reply := <-c.reply
+	reply.stats.Entries = reply.length.count()
+	return reply.stats
 }
 
 // Close stops automatic backups, writes a last backup, unless the file holds every

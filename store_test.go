@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"iter"
 	"log"
+	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,6 +26,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 	"unsafe"
@@ -41,6 +44,9 @@ import (
 //	Helpers
 //	The map     a store is a map, views, updates
 //	Watch       steps, their ends, their costs
+//	Deadlines   what has ended is seen nowhere
+//	Counters    Increment, GetOrSet, CompareAndSwap
+//	ReadFrom    everything or nothing; Tx.All, Tx.Clear, WithoutFile
 //	The file    loads, backups, their errors
 //	Mistakes    each gets a message that says how to do better
 //	Costs       goroutines, garbage, allocations
@@ -407,6 +413,192 @@ func ExampleStore_Close_onSignal() {
 	contents, _ := os.ReadFile("service.json")
 	fmt.Printf("%s", contents)
 	// Output: {"state":"of the service"}
+}
+
+// A session ends an hour after its last request.
+func ExampleStore_SetWithTTL() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.SetWithTTL("session/f3a9", "alice", time.Hour)
+
+	user, ok := store.Get("session/f3a9")
+	fmt.Println(user, ok)
+	at, _ := store.ExpiresAt("session/f3a9")
+	fmt.Println("ends in", time.Until(at).Round(time.Minute))
+	// Output:
+	// alice true
+	// ends in 1h0m0s
+}
+
+func ExampleStore_ExpiresAt() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.SetWithTTL("token", "x", time.Minute)
+	store.Set("token", "y") // without a deadline
+
+	_, ends := store.ExpiresAt("token")
+	fmt.Println(ends)
+	// Output: false
+}
+
+// One of several workers gets a job.
+func ExampleStore_GetOrSet() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	worker, found := store.GetOrSet("job/17", "worker 1")
+	fmt.Println(worker, found)
+	worker, found = store.GetOrSet("job/17", "worker 2")
+	fmt.Println(worker, found)
+	// Output:
+	// worker 1 false
+	// worker 1 true
+}
+
+func ExampleStore_CompareAndSwap() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("order/17", "paid")
+	fmt.Println(store.CompareAndSwap("order/17", "paid", "sent"))
+	fmt.Println(store.CompareAndSwap("order/17", "paid", "refunded"))
+	// Output:
+	// true
+	// false
+}
+
+// At most three requests a minute.
+func ExampleStore_Increment() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	allow := func(client string) bool {
+		if n, err := store.Increment(client, 1); err != nil || n > 1 {
+			return err == nil && n <= 3
+		}
+		store.SetWithTTL(client, "1", time.Minute) // the first: its minute begins
+		return true
+	}
+	for range 4 {
+		fmt.Println(allow("client/192.0.2.1"))
+	}
+	// Output:
+	// true
+	// true
+	// true
+	// false
+}
+
+// A copy is read back as a whole, or not at all.
+func ExampleStore_ReadFrom() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := store.ReadFrom(strings.NewReader(`{"greeting":"hello"}`)); err != nil {
+		log.Fatal(err)
+	}
+	_, err = store.ReadFrom(strings.NewReader(`{"greeting":"good`))
+	fmt.Println(err)
+	greeting, _ := store.Get("greeting")
+	fmt.Println(greeting)
+	// Output:
+	// genie: read: corrupt backup: line 1, byte 17: the value of "greeting": unexpected EOF
+	// hello
+}
+
+func ExampleStore_Stats() {
+	store, err := genie.NewStore(genie.WithPath("stats.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("greeting", "hello")
+	if err := store.Backup(); err != nil {
+		log.Fatal(err)
+	}
+	store.Set("greeting", "good morning")
+	stats := store.Stats()
+	fmt.Println(stats.Entries, "entry,", stats.Unsaved, "write to save")
+	fmt.Println(stats.Saves, "save of", stats.LastSave.Bytes, "bytes,", stats.FailedSaves, "failed")
+	// Output:
+	// 1 entry, 1 write to save
+	// 1 save of 21 bytes, 0 failed
+}
+
+func ExampleWithoutFile() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("greeting", "hello")
+	fmt.Println(errors.Is(store.Backup(), genie.ErrNoFile), store.Close())
+	// Output: true <nil>
+}
+
+func ExampleWithLogger() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "path" || a.Key == "duration" {
+				return slog.Attr{} // another one in each run
+			}
+			return a
+		},
+	}))
+	store, err := genie.NewStore(genie.WithPath("logged.json"), genie.WithLogger(logger))
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("greeting", "hello")
+	if err := store.Backup(); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// level=INFO msg="genie: load" source="" entries=0 bytes=0
+	// level=DEBUG msg="genie: save" kind=backup entries=1 bytes=21
+}
+
+// A counter that is kept as JSON: values are strings, whatever is in them.
+func ExampleTx_All() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store.Set("user/1", `{"name":"ann","logins":1}`)
+	store.Set("user/2", `{"name":"bob","logins":5}`)
+	store.Set("theme", "dark")
+	type user struct {
+		Name   string `json:"name"`
+		Logins int    `json:"logins"`
+	}
+	err = store.Update(func(tx *genie.Tx) error {
+		for key, value := range tx.All() {
+			if !strings.HasPrefix(key, "user/") {
+				continue
+			}
+			var u user
+			if err := json.Unmarshal([]byte(value), &u); err != nil {
+				return err
+			}
+			u.Logins = 0
+			text, err := json.Marshal(u)
+			if err != nil {
+				return err
+			}
+			tx.Set(key, string(text))
+		}
+		return nil
+	})
+	value, _ := store.Get("user/2")
+	fmt.Println(value, err)
+	// Output: {"name":"bob","logins":0} <nil>
 }
 
 func ExampleStore_Close() {
@@ -1243,6 +1435,711 @@ func TestAStalledWatcherHoldsLittle(t *testing.T) {
 	}
 }
 
+// Deadlines.
+
+// readers are all ways to look for a key.
+var readers = map[string]func(t *testing.T, store *genie.Store, key string) bool{
+	"Get":       func(_ *testing.T, s *genie.Store, key string) bool { _, ok := s.Get(key); return ok },
+	"Len":       func(_ *testing.T, s *genie.Store, _ string) bool { return s.Len() > 0 },
+	"ExpiresAt": func(_ *testing.T, s *genie.Store, key string) bool { _, ok := s.ExpiresAt(key); return ok },
+	"Snapshot":  func(_ *testing.T, s *genie.Store, key string) bool { _, ok := s.Snapshot()[key]; return ok },
+	"All":       func(_ *testing.T, s *genie.Store, key string) bool { return has(s.All(), key) },
+	"Stats":     func(_ *testing.T, s *genie.Store, _ string) bool { return s.Stats().Entries > 0 },
+	"WriteTo": func(t *testing.T, s *genie.Store, key string) bool {
+		var text strings.Builder
+		_, err := s.WriteTo(&text)
+		require.NoError(t, err)
+		return strings.Contains(text.String(), key)
+	},
+	"View": func(t *testing.T, s *genie.Store, key string) (found bool) {
+		_ = s.View(func(v *genie.View) error {
+			_, found = v.Get(key)
+			_, ends := v.ExpiresAt(key)
+			require.Equal(t, found, ends)
+			require.Equal(t, found, v.Len() == 1)
+			require.Equal(t, found, has(v.All(), key))
+			return nil
+		})
+		return found
+	},
+	"Update": func(t *testing.T, s *genie.Store, key string) (found bool) {
+		_ = s.Update(func(tx *genie.Tx) error {
+			_, found = tx.Get(key)
+			_, ends := tx.ExpiresAt(key)
+			require.Equal(t, found, ends)
+			require.Equal(t, found, tx.Len() == 1)
+			require.Equal(t, found, has(tx.All(), key))
+			return nil
+		})
+		return found
+	},
+	"Watch": func(t *testing.T, s *genie.Store, key string) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancel()
+		for view := range s.Watch(ctx) {
+			return has(view.All(), key)
+		}
+		return false
+	},
+	"GetOrSet": func(_ *testing.T, s *genie.Store, key string) bool {
+		_, found := s.GetOrSet(key, "other")
+		return found
+	},
+	"CompareAndSwap": func(_ *testing.T, s *genie.Store, key string) bool { return s.CompareAndSwap(key, "7", "8") },
+	"Increment":      func(_ *testing.T, s *genie.Store, key string) bool { n, _ := s.Increment(key, 1); return n == 8 },
+	"a file":         func(t *testing.T, s *genie.Store, key string) bool { _, ok := reloaded(t, s)[key]; return ok },
+}
+
+func has(entries iter.Seq2[string, string], key string) bool {
+	for k := range entries {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+// An entry is seen until its deadline, and not from then on, whether it was removed
+// already or not.
+func TestEntriesEnd(t *testing.T) {
+	for name, found := range readers {
+		for removed, wait := range map[string]time.Duration{"at the deadline": 0, "after its removal": time.Second} {
+			t.Run(name+" "+removed, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := newStore(t)
+					store.SetWithTTL("key", "7", time.Hour)
+					time.Sleep(time.Hour - 1)
+					if name != "GetOrSet" && name != "CompareAndSwap" && name != "Increment" {
+						require.True(t, found(t, store, "key"))
+					}
+					time.Sleep(1 + wait)
+					require.False(t, found(t, store, "key"))
+				})
+			})
+		}
+	}
+	for _, name := range []string{"GetOrSet", "CompareAndSwap", "Increment"} {
+		t.Run(name+" before the deadline", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newStore(t)
+				store.SetWithTTL("key", "7", time.Hour)
+				time.Sleep(time.Hour - 1)
+				require.True(t, readers[name](t, store, "key"))
+			})
+		})
+	}
+}
+
+// A view has what was alive when it was taken, for as long as it is used.
+func TestAViewKeepsWhatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		store.SetWithTTL("key", "value", time.Hour)
+		store.Set("other", "value")
+		_ = store.View(func(v *genie.View) error {
+			time.Sleep(2 * time.Hour)
+			require.Equal(t, 1, store.Len())
+			require.Equal(t, 2, v.Len())
+			require.Len(t, maps.Collect(v.All()), 2)
+			at, ok := v.ExpiresAt("key")
+			require.True(t, ok)
+			require.Equal(t, time.Hour, time.Since(at))
+			return nil
+		})
+	})
+}
+
+// What the writes make of a deadline.
+func TestDeadlinesAfterWrites(t *testing.T) {
+	const old, again = time.Hour, time.Minute
+	for name, c := range map[string]struct {
+		write func(store *genie.Store)
+		value string
+		ttl   time.Duration // 0: no deadline, or no entry
+	}{
+		"nothing":              {func(*genie.Store) {}, "7", old},
+		"Set":                  {func(s *genie.Store) { s.Set("key", "8") }, "8", 0},
+		"SetWithTTL":           {func(s *genie.Store) { s.SetWithTTL("key", "8", again) }, "8", again},
+		"Delete":               {func(s *genie.Store) { s.Delete("key") }, "", 0},
+		"a ttl of 0":           {func(s *genie.Store) { s.SetWithTTL("key", "8", 0) }, "", 0},
+		"a ttl below 0":        {func(s *genie.Store) { s.SetWithTTL("key", "8", -1) }, "", 0},
+		"GetOrSet":             {func(s *genie.Store) { s.GetOrSet("key", "8") }, "7", old},
+		"CompareAndSwap":       {func(s *genie.Store) { s.CompareAndSwap("key", "7", "8") }, "8", 0},
+		"a swap that is none":  {func(s *genie.Store) { s.CompareAndSwap("key", "8", "9") }, "7", old},
+		"Increment":            {func(s *genie.Store) { _, _ = s.Increment("key", 1) }, "8", old},
+		"an Increment that is": {func(s *genie.Store) { _, _ = s.Increment("key", math.MaxInt64) }, "7", old},
+		"Tx.Set":               {inUpdate(nil, func(tx *genie.Tx) { tx.Set("key", "8") }), "8", 0},
+		"Tx.SetWithTTL":        {inUpdate(nil, func(tx *genie.Tx) { tx.SetWithTTL("key", "8", again) }), "8", again},
+		"Tx, a ttl of 0":       {inUpdate(nil, func(tx *genie.Tx) { tx.SetWithTTL("key", "8", 0) }), "", 0},
+		"an Update that fails": {inUpdate(io.EOF, func(tx *genie.Tx) {
+			tx.Set("key", "8")
+			tx.SetWithTTL("key", "9", again)
+			tx.Clear()
+			tx.SetWithTTL("key", "10", again)
+		}), "7", old},
+		"Clear": {inUpdate(nil, func(tx *genie.Tx) { tx.Clear() }), "", 0},
+		"ReadFrom": {func(s *genie.Store) {
+			_, _ = s.ReadFrom(strings.NewReader(`{"key":{"value":"8","expires":"2000-01-01T00:01:00Z"}}`))
+		}, "8", again},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // whose clock begins with the year 2000
+				store := newStore(t)
+				store.SetWithTTL("key", "7", old)
+				c.write(store)
+				value, _ := store.Get("key")
+				require.Equal(t, c.value, value)
+				at, ok := store.ExpiresAt("key")
+				require.Equal(t, c.ttl != 0, ok)
+				if ok {
+					require.Equal(t, c.ttl, time.Until(at))
+					time.Sleep(c.ttl)
+					_, ok = store.Get("key")
+					require.False(t, ok)
+				}
+			})
+		})
+	}
+}
+
+// inUpdate returns a write that is an Update.
+func inUpdate(err error, write func(tx *genie.Tx)) func(*genie.Store) {
+	return func(store *genie.Store) {
+		_ = store.Update(func(tx *genie.Tx) error { write(tx); return err })
+	}
+}
+
+// Deadlines beyond the year 2262 count as the last instant.
+func TestTheLastDeadline(t *testing.T) {
+	store := newStore(t)
+	store.SetWithTTL("key", "value", math.MaxInt64)
+	at, ok := store.ExpiresAt("key")
+	require.True(t, ok)
+	require.Equal(t, int64(math.MaxInt64), at.UnixNano())
+	require.Equal(t, map[string]string{"key": "value"}, reloaded(t, store))
+}
+
+// Deadlines are in the file, of either kind, and go on while no program runs.
+func TestDeadlinesSurviveARestart(t *testing.T) {
+	for name, options := range map[string][]genie.Option{"plain": nil, "journal": {genie.WithJournal()}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				options := append(options, genie.WithPath(filepath.Join(t.TempDir(), "store.json")))
+				store, err := genie.NewStore(options...)
+				require.NoError(t, err)
+				store.Set("for ever", "")
+				store.SetWithTTL("hour", "1", time.Hour)
+				store.SetWithTTL("day", "2", 24*time.Hour)
+				require.NoError(t, store.Sync())
+				store.SetWithTTL("day", "2", 48*time.Hour) // nothing else has changed
+				require.NoError(t, store.Sync())
+				store.Set("late", "lost") // after which the process is killed
+
+				time.Sleep(time.Hour)
+				reader, err := genie.NewStore(append(options, genie.WithReadOnly())...)
+				require.NoError(t, err)
+				require.Equal(t, map[string]string{"for ever": "", "day": "2"}, reader.Snapshot())
+				at, _ := reader.ExpiresAt("day")
+				require.Equal(t, 47*time.Hour, time.Until(at))
+				time.Sleep(47 * time.Hour)
+				require.Equal(t, 1, reader.Len())
+			})
+		})
+	}
+}
+
+// A start finds only entries that have ended: the store begins empty.
+func TestAFileOfEntriesThatHaveEnded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.json")
+	require.NoError(t, os.WriteFile(path, []byte(`{"key":{"value":"v","expires":"2001-02-03T04:05:06Z"}}`), 0o600))
+	store := openStore(t, path)
+	require.Zero(t, store.Len())
+	require.Zero(t, store.Stats().Loaded)
+	genie.Soon(t, "the removal", func() bool { return store.Stats().Expiring == 0 })
+	require.NoError(t, store.Close())
+	require.Equal(t, map[string]string{"store.json": "{}\n"}, contents(t, filepath.Dir(path)))
+}
+
+// A watcher gets the end of an entry without any other write.
+func TestWatchTellsOfTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		noted := steps(ctx, store)
+		require.Equal(t, "[]", <-noted)
+		store.SetWithTTL("a", "1", time.Hour)
+		require.Equal(t, "[a:>1]", <-noted)
+		store.SetWithTTL("a", "1", 2*time.Hour)
+		require.Equal(t, "[a:1>1]", <-noted, "of which the deadline differs")
+		began := time.Now()
+		require.Equal(t, "[a:1>]", <-noted)
+		require.InDelta(t, 2*time.Hour, time.Since(began), float64(time.Millisecond))
+		cancel()
+		require.Empty(t, <-noted)
+	})
+}
+
+// A step may come after the deadline and before the removal. It has the end, and the
+// removal is no second one.
+func TestTheEndIsOneChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		for i := range 5_000 {
+			store.SetWithTTL(fmt.Sprint("key", i), "v", time.Hour)
+		}
+		m := mirror{}
+		for view, changes := range store.Watch(t.Context()) {
+			m.follow(t, view, changes)
+			if len(m) == 0 {
+				break
+			}
+			time.Sleep(time.Hour - time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) + time.Microsecond)
+			store.Set("another", "write")
+			store.Delete("another")
+		}
+		require.Zero(t, store.Len())
+	})
+}
+
+// No reader that begins after a deadline sees the entry, whichever goroutine reads.
+func TestNoReaderSeesWhatHasEnded(t *testing.T) {
+	store := newStore(t)
+	const last = 3_000
+	var ends [last]atomic.Int64 // in nanoseconds; 0 while SetWithTTL has not returned
+	var writer, readers sync.WaitGroup
+	var done atomic.Bool
+	writer.Go(func() {
+		for n := range last {
+			store.SetWithTTL("key", strconv.Itoa(n), 20*time.Microsecond)
+			ends[n].Store(time.Now().Add(20 * time.Microsecond).UnixNano())
+			for i := 0; i < n%50; i++ {
+				runtime.Gosched()
+			}
+		}
+		done.Store(true)
+	})
+	for _, get := range []func() (string, bool){
+		func() (string, bool) { return store.Get("key") },
+		func() (string, bool) { value, ok := store.Snapshot()["key"]; return value, ok },
+		func() (value string, ok bool) {
+			_ = store.Update(func(tx *genie.Tx) error { value, ok = tx.Get("key"); return nil })
+			return value, ok
+		},
+	} {
+		readers.Go(func() {
+			for !done.Load() {
+				began := time.Now().UnixNano()
+				if value, ok := get(); ok {
+					n, _ := strconv.Atoi(value)
+					if end := ends[n].Load(); end != 0 {
+						assert.Less(t, began, end, "value %d", n)
+					}
+				}
+			}
+		})
+	}
+	writer.Wait()
+	readers.Wait()
+}
+
+// A million entries may end at once: the memory is freed, and all the store has is a
+// timer.
+func TestEntriesThatHaveEndedAreGarbage(t *testing.T) {
+	store := newStore(t)
+	before := runtime.NumGoroutine()
+	collected := make(chan struct{})
+	func() {
+		value := strings.Repeat("v", 1<<20)
+		runtime.AddCleanup(unsafe.StringData(value), func(struct{}) { close(collected) }, struct{}{})
+		store.SetWithTTL("key", value, 10*time.Millisecond)
+		store.SetWithTTL("later", "", time.Hour)
+	}()
+	genie.Soon(t, "the removal", func() bool { return store.Stats().Expiring == 1 })
+	genie.Soon(t, "the end of the owner", func() bool { return runtime.NumGoroutine() <= before })
+	genie.Soon(t, "the collection of the value", func() bool {
+		runtime.GC()
+		select {
+		case <-collected:
+			return true
+		default:
+			return false
+		}
+	})
+	require.Equal(t, 1, store.Len())
+}
+
+// A sessionStore is what session managers such as alexedwards/scs ask of a store: find,
+// commit with the time of the end, delete, all.
+type sessionStore struct{ store *genie.Store }
+
+func (s sessionStore) find(token string) (data []byte, found bool) {
+	value, found := s.store.Get(token)
+	return []byte(value), found
+}
+
+func (s sessionStore) commit(token string, data []byte, end time.Time) {
+	s.store.SetWithTTL(token, string(data), time.Until(end))
+}
+
+func TestASessionStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		sessions := sessionStore{store}
+		_, found := sessions.find("missing")
+		require.False(t, found)
+		store.Delete("missing")
+
+		sessions.commit("a", []byte("one\x00\xff"), time.Now().Add(time.Minute))
+		sessions.commit("b", nil, time.Now().Add(time.Hour))
+		sessions.commit("over", []byte("x"), time.Now().Add(-time.Minute))
+		data, found := sessions.find("a")
+		require.True(t, found)
+		require.Equal(t, "one\x00\xff", string(data))
+		data, found = sessions.find("b")
+		require.True(t, found)
+		require.Empty(t, data)
+		require.Len(t, store.Snapshot(), 2)
+
+		sessions.commit("a", []byte("two"), time.Now().Add(10*time.Minute)) // renewed
+		time.Sleep(5 * time.Minute)
+		data, found = sessions.find("a")
+		require.True(t, found)
+		require.Equal(t, "two", string(data))
+		store.Delete("b")
+		time.Sleep(5 * time.Minute)
+		require.Empty(t, store.Snapshot())
+	})
+}
+
+// A cache has entries with and without an end, finds how long each has left, and counts
+// those that are left. Entries without an end stay.
+func TestACache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		ttls := map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour}
+		for key, ttl := range ttls {
+			store.SetWithTTL(key, key, ttl)
+		}
+		store.Set("for ever", "")
+		began := time.Now()
+		left := func(key string) time.Duration { at, _ := store.ExpiresAt(key); return time.Until(at) }
+		for _, passed := range []time.Duration{0, time.Second - 1, time.Second, 59 * time.Second, time.Minute, time.Hour - 1, time.Hour, 24 * time.Hour} {
+			time.Sleep(passed - time.Since(began))
+			count := 1
+			for key, ttl := range ttls {
+				if passed < ttl {
+					count++
+					require.Equal(t, ttl-passed, left(key))
+				}
+			}
+			require.Equal(t, count, store.Len())
+			require.Len(t, store.Snapshot(), count)
+		}
+	})
+}
+
+// A counter of a period begins anew with the next period.
+func TestACounterOfAPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		for period := range 3 {
+			store.SetWithTTL("requests", "0", time.Minute)
+			for n := range 5 {
+				got, err := store.Increment("requests", 1)
+				require.NoError(t, err)
+				require.EqualValues(t, n+1, got, "in period %d", period)
+				time.Sleep(10 * time.Second)
+			}
+			time.Sleep(10 * time.Second)
+			_, found := store.Get("requests")
+			require.False(t, found)
+		}
+		got, err := store.Increment("requests", 1)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, got)
+		_, ends := store.ExpiresAt("requests")
+		require.False(t, ends, "a new counter has no deadline")
+	})
+}
+
+// Counters.
+
+func TestIncrement(t *testing.T) {
+	for name, c := range map[string]struct {
+		value string
+		delta int64
+		want  int64
+		err   error
+	}{
+		"one":                     {"41", 1, 42, nil},
+		"back":                    {"1", -2, -1, nil},
+		"nothing":                 {"7", 0, 7, nil},
+		"the largest":             {"9223372036854775806", 1, math.MaxInt64, nil},
+		"the smallest":            {"-9223372036854775807", -1, math.MinInt64, nil},
+		"too large":               {"9223372036854775807", 1, 0, genie.ErrOverflow},
+		"too small":               {"-9223372036854775808", -1, 0, genie.ErrOverflow},
+		"the smallest delta":      {"-1", math.MinInt64, 0, genie.ErrOverflow},
+		"a value that is too big": {"9223372036854775808", -1, 0, genie.ErrOverflow},
+		"nothing written":         {"", 1, 0, genie.ErrNotInteger},
+		"a word":                  {"seven", 1, 0, genie.ErrNotInteger},
+		"a fraction":              {"1.5", 1, 0, genie.ErrNotInteger},
+		"a space":                 {" 1", 1, 0, genie.ErrNotInteger},
+		"another base":            {"0x10", 1, 0, genie.ErrNotInteger},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newStore(t)
+			store.Set("n", c.value)
+			got, err := store.Increment("n", c.delta)
+			require.ErrorIs(t, err, c.err)
+			require.Equal(t, c.want, got)
+			want := strconv.FormatInt(c.want, 10)
+			if c.err != nil {
+				require.ErrorContains(t, err, `genie: increment "n": `)
+				want = c.value
+			}
+			value, _ := store.Get("n")
+			require.Equal(t, want, value)
+		})
+	}
+}
+
+func TestIncrementByMany(t *testing.T) {
+	store := newStore(t)
+	var callers sync.WaitGroup
+	for range 16 {
+		callers.Go(func() {
+			for range 500 {
+				_, err := store.Increment("n", 2)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	callers.Wait()
+	n, err := store.Increment("n", 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 16_000, n)
+}
+
+// The writes of these calls are written once, and only those that change something.
+func TestTheCallsOfOneKeyAreWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		call   func(store *genie.Store)
+		writes uint64
+	}{
+		"GetOrSet, missing":       {func(s *genie.Store) { s.GetOrSet("b", "") }, 1},
+		"GetOrSet, found":         {func(s *genie.Store) { s.GetOrSet("a", "") }, 0},
+		"CompareAndSwap":          {func(s *genie.Store) { s.CompareAndSwap("a", "1", "2") }, 1},
+		"CompareAndSwap, other":   {func(s *genie.Store) { s.CompareAndSwap("a", "2", "3") }, 0},
+		"CompareAndSwap, missing": {func(s *genie.Store) { s.CompareAndSwap("b", "", "3") }, 0},
+		"Increment":               {func(s *genie.Store) { _, _ = s.Increment("a", 1) }, 1},
+		"Increment, failed":       {func(s *genie.Store) { _, _ = s.Increment("a", math.MaxInt64) }, 0},
+		"ReadFrom":                {func(s *genie.Store) { _, _ = s.ReadFrom(strings.NewReader(`{"a":"1"}`)) }, 1},
+		"ReadFrom, failed":        {func(s *genie.Store) { _, _ = s.ReadFrom(strings.NewReader(`{"a":`)) }, 0},
+		"Clear":                   {func(s *genie.Store) { inUpdate(nil, (*genie.Tx).Clear)(s) }, 1},
+		"Clear, taken back":       {func(s *genie.Store) { inUpdate(io.EOF, (*genie.Tx).Clear)(s) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newStore(t)
+			store.Set("a", "1")
+			require.NoError(t, store.Backup())
+			c.call(store)
+			require.Equal(t, c.writes, store.Stats().Unsaved)
+			want := store.Snapshot()
+			require.Equal(t, want, reloaded(t, store))
+		})
+	}
+}
+
+// Tx.All and Tx.Clear.
+
+func TestAllInAnUpdate(t *testing.T) {
+	store := newStore(t)
+	store.Set("a", "1")
+	store.Set("b", "2")
+	var kept iter.Seq2[string, string]
+	require.NoError(t, store.Update(func(tx *genie.Tx) error {
+		tx.Set("c", "3")
+		tx.Delete("a")
+		kept = tx.All()
+		require.Equal(t, map[string]string{"b": "2", "c": "3"}, maps.Collect(kept))
+		for key, value := range tx.All() {
+			require.Contains(t, []string{"2", "3"}, value, "a loop does not see its own writes")
+			tx.Set(key, "new")
+			tx.Set(key+"'", "new")
+		}
+		for range tx.All() {
+			break
+		}
+		return nil
+	}))
+	require.Equal(t, map[string]string{"b": "new", "c": "new", "b'": "new", "c'": "new"}, store.Snapshot())
+	require.PanicsWithValue(t, "genie: Tx used after its function has returned", func() { _ = maps.Collect(kept) })
+}
+
+// A Clear, with writes before and behind it, stands as a whole or not at all.
+func TestClearIsAllOrNothing(t *testing.T) {
+	for _, fails := range []error{nil, io.EOF} {
+		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+			store := newStore(t)
+			for i := range 1_000 {
+				store.Set(fmt.Sprint("key", i), "v")
+			}
+			before := store.Snapshot()
+			err := store.Update(func(tx *genie.Tx) error {
+				tx.Set("key1", "w")
+				tx.Set("new", "w")
+				tx.Delete("key2")
+				tx.Clear()
+				require.Zero(t, tx.Len())
+				tx.Set("key3", "x")
+				tx.Delete("key3")
+				tx.Set("key4", "x")
+				tx.Clear()
+				tx.Set("key5", "y")
+				require.Equal(t, map[string]string{"key5": "y"}, maps.Collect(tx.All()))
+				return fails
+			})
+			require.ErrorIs(t, err, fails)
+			want := map[string]string{"key5": "y"}
+			if fails != nil {
+				want = before
+			}
+			require.Equal(t, want, store.Snapshot())
+			require.Equal(t, want, reloaded(t, store))
+		})
+	}
+}
+
+// ReadFrom.
+
+func TestReadFromReplacesEverythingOrNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		from  io.Reader
+		fault string // "" if it is read
+		want  map[string]string
+	}{
+		"a backup":             {strings.NewReader(`{"b":"3","c":"4"}`), "", map[string]string{"b": "3", "c": "4"}},
+		"nothing in it":        {strings.NewReader(`{}`), "", map[string]string{}},
+		"steps behind it":      {strings.NewReader(journalText), "", map[string]string{"k": "2"}},
+		"no text":              {strings.NewReader(""), "line 1, byte 0: unexpected EOF", nil},
+		"cut off":              {strings.NewReader(`{"b":"3","c":`), "line 1, byte 13: unexpected EOF", nil},
+		"cut off in a step":    {strings.NewReader(journalText[:len(journalText)-5]), "line 2, byte 12: ", nil},
+		"an entry that ended":  {strings.NewReader(`{"b":{"value":"3","expires":"2001-02-03T04:05:06Z"}}`), "", map[string]string{}},
+		"another kind":         {strings.NewReader(`[1]`), "a list, not a JSON object", nil},
+		"a number":             {strings.NewReader(`{"b":3}`), `the value of "b" is a number`, nil},
+		"a key twice":          {strings.NewReader(`{"b":"3","b":"4"}`), `duplicate name "b"`, nil},
+		"a reader that fails":  {io.MultiReader(strings.NewReader(`{"b":"3",`), iotest.ErrReader(errFull)), "genie: read a backup: full", nil},
+		"a reader of one byte": {iotest.OneByteReader(strings.NewReader(`{"b":"3"}`)), "", map[string]string{"b": "3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newStore(t)
+			store.Set("a", "1")
+			store.Set("b", "2")
+			_, err := store.ReadFrom(c.from)
+			if c.fault != "" {
+				require.ErrorContains(t, err, c.fault)
+				require.True(t, errors.Is(err, genie.ErrCorrupt) || errors.Is(err, errFull))
+				c.want = map[string]string{"a": "1", "b": "2"}
+			} else {
+				require.NoError(t, err)
+			}
+			require.Equal(t, c.want, store.Snapshot())
+			require.Equal(t, c.want, reloaded(t, store))
+		})
+	}
+}
+
+const journalText = "{\"old\":\"x\"}\n" +
+	`{"step":1,"prev":"9ffc9b17","set":{"k":"2"},"delete":["old"],"crc":"2cb84de5"}` + "\n"
+
+func TestReadFromCountsTheBytes(t *testing.T) {
+	store := newStore(t)
+	n, err := store.ReadFrom(strings.NewReader("{\"a\":\"1\"}\n\n"))
+	require.NoError(t, err)
+	require.EqualValues(t, 11, n)
+}
+
+// A watcher gets the keys that a ReadFrom changes, and a journal a step of them.
+func TestWhatReadFromChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "store.json")
+		store, err := genie.NewStore(genie.WithPath(path), genie.WithJournal())
+		require.NoError(t, err)
+		store.Set("a", "1")
+		store.Set("b", "2")
+		store.Set("c", "3")
+		require.NoError(t, store.Sync())
+		ctx, cancel := context.WithCancel(t.Context())
+		noted := steps(ctx, store)
+		require.Equal(t, "[a:>1 b:>2 c:>3]", <-noted)
+		_, err = store.ReadFrom(strings.NewReader(`{"a":"1","b":"9","d":"4"}`))
+		require.NoError(t, err)
+		require.Equal(t, "[b:2>9 c:3> d:>4]", <-noted)
+		require.NoError(t, store.Sync())
+		cancel()
+		<-noted
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		_, step, _ := strings.Cut(string(text), "\n")
+		require.Contains(t, step, `"delete":["c"]`)
+		require.NotContains(t, step, `"a"`)
+	})
+}
+
+// Writers and readers go on while a store is replaced again and again.
+func TestReadFromBesideOthers(t *testing.T) {
+	store := newStore(t)
+	var others sync.WaitGroup
+	var done atomic.Bool
+	for w := range 3 {
+		others.Go(func() {
+			for n := 0; !done.Load(); n++ {
+				store.Set(fmt.Sprint("key", n%100), fmt.Sprint(w, n))
+				_ = store.View(func(v *genie.View) error {
+					assert.Equal(t, v.Len(), len(maps.Collect(v.All())))
+					return nil
+				})
+			}
+		})
+	}
+	m := mirror{}
+	others.Go(func() {
+		for view, changes := range store.Watch(t.Context()) {
+			m.follow(t, view, changes)
+			if done.Load() {
+				return
+			}
+		}
+	})
+	for i := range 300 {
+		text, _ := json.Marshal(map[string]string{"key1": strconv.Itoa(i), "key2": "x", "own" + strconv.Itoa(i%7): "y"})
+		_, err := store.ReadFrom(bytes.NewReader(text))
+		require.NoError(t, err)
+	}
+	done.Store(true)
+	store.Set("end", "")
+	others.Wait()
+}
+
+// WithoutFile.
+
+func TestAStoreWithoutAFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := genie.NewStore(genie.WithoutFile())
+		require.NoError(t, err)
+		store.Set("a", "1")
+		require.ErrorIs(t, store.Backup(), genie.ErrNoFile)
+		require.ErrorIs(t, store.Sync(), genie.ErrNoFile)
+		store.StartAutoBackup(time.Second)
+		require.ErrorIs(t, <-store.AutoBackupErrors(), genie.ErrNoFile)
+		require.NoError(t, store.Close())
+		require.Equal(t, map[string]string{"a": "1"}, store.Snapshot())
+		stats := store.Stats()
+		require.Empty(t, stats.Path)
+		require.Zero(t, stats.NextBackup)
+	})
+}
+
 // The file.
 
 func TestDefaultFileIsInTheHomeFolder(t *testing.T) {
@@ -1429,6 +2326,13 @@ func TestMistakesAreNamed(t *testing.T) {
 	_, err = genie.NewStore()
 	require.ErrorContains(t, err, "choose a path with WithPath")
 
+	for _, option := range []genie.Option{genie.WithPath("store.json"), genie.WithJournal(), genie.WithReadOnly()} {
+		_, err = genie.NewStore(genie.WithoutFile(), option)
+		require.EqualError(t, err, "genie: new store: WithoutFile, with an option that is about a file: invalid argument")
+	}
+	_, err = genie.NewStore(genie.WithLogger(nil))
+	require.EqualError(t, err, "genie: new store: WithLogger: nil logger: invalid argument")
+
 	_, err = genie.NewStore(nil)
 	require.EqualError(t, err, "genie: new store: nil Option: invalid argument")
 
@@ -1436,6 +2340,13 @@ func TestMistakesAreNamed(t *testing.T) {
 	for name, call := range map[string]func(s *genie.Store){
 		"Get":            func(s *genie.Store) { s.Get("k") },
 		"Set":            func(s *genie.Store) { s.Set("k", "v") },
+		"SetWithTTL":     func(s *genie.Store) { s.SetWithTTL("k", "v", 1) },
+		"ExpiresAt":      func(s *genie.Store) { s.ExpiresAt("k") },
+		"GetOrSet":       func(s *genie.Store) { s.GetOrSet("k", "v") },
+		"CompareAndSwap": func(s *genie.Store) { s.CompareAndSwap("k", "v", "w") },
+		"Increment":      func(s *genie.Store) { _, _ = s.Increment("k", 1) },
+		"ReadFrom":       func(s *genie.Store) { _, _ = s.ReadFrom(strings.NewReader("{}")) },
+		"Stats":          func(s *genie.Store) { s.Stats() },
 		"Delete":         func(s *genie.Store) { s.Delete("k") },
 		"Len":            func(s *genie.Store) { s.Len() },
 		"All":            func(s *genie.Store) { _ = maps.Collect(s.All()) },
@@ -1532,6 +2443,10 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 	store.Set("k", "v")
 	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Get("k") }))
 	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.Set("k", "v") }))
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.GetOrSet("k", "w") }))
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { store.CompareAndSwap("k", "v", "v") }))
+	store.Set("n", "1")
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { _, _ = store.Increment("n", 0) }), "of a small sum")
 	require.LessOrEqual(t, testing.AllocsPerRun(10_000, func() {
 		_ = store.View(func(*genie.View) error { return nil })
 	}), 1.0, "the View")
@@ -1552,6 +2467,18 @@ func TestReplacedStringsAreGarbage(t *testing.T) {
 		"a key":    func(store *genie.Store, value string) { store.Set(value, ""); store.Delete(value) },
 		"Get":      func(store *genie.Store, value string) { store.Set("k", value); store.Get("k") },
 		"Snapshot": func(store *genie.Store, value string) { store.Set("k", value); store.Snapshot() },
+		"GetOrSet": func(store *genie.Store, value string) { store.Set("k", value); store.GetOrSet("k", value) },
+		"CompareAndSwap": func(store *genie.Store, value string) {
+			store.Set("k", value)
+			store.CompareAndSwap("k", value, "")
+			store.CompareAndSwap("k", value, value)
+		},
+		"Increment":  func(store *genie.Store, value string) { _, _ = store.Increment(value, 1); store.Delete(value) },
+		"SetWithTTL": func(store *genie.Store, value string) { store.SetWithTTL("k", value, time.Hour) },
+		"Clear": func(store *genie.Store, value string) {
+			store.Set("k", value)
+			_ = store.Update(func(tx *genie.Tx) error { tx.Clear(); return nil })
+		},
 		"Update": func(store *genie.Store, value string) {
 			_ = store.Update(func(tx *genie.Tx) error { tx.Set("k", value); tx.Set("k", "no"); return io.EOF })
 		},

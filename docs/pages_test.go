@@ -116,7 +116,7 @@ func TestTheTableOfTheAPIIsComplete(t *testing.T) {
 func TestReadmeShowsCodeThatRuns(t *testing.T) {
 	examples, minimal := read(t, "store_test.go"), read(t, "examples/minimal/main.go")
 	code := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(read(t, "README.md"), -1)
-	require.Len(t, code, 4)
+	require.Len(t, code, 5)
 	for _, block := range code {
 		var inFunction strings.Builder
 		for line := range strings.Lines(block[1]) {

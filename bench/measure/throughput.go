@@ -143,13 +143,19 @@ func bulkOp(store *peer.Store, keys []string) (Operation, int) {
 
 // IncrementOp adds one to a counter per call. The counters are so few that
 // callers meet.
-func IncrementOp(store *peer.Store, _ []string) Operation {
-	if store.Increment == nil {
+func IncrementOp(store *peer.Store, _ []string) Operation { return onCounters(store.Increment) }
+
+// UpdateOp is IncrementOp by a function that reads and writes.
+func UpdateOp(store *peer.Store, _ []string) Operation { return onCounters(store.Update) }
+
+// onCounters calls increment for one of the counters, or is nil if increment is.
+func onCounters(increment func(key string)) Operation {
+	if increment == nil {
 		return nil
 	}
 	counters := make([]string, 1024)
 	for i := range counters {
 		counters[i] = fmt.Sprintf("counter-%08d", i)
 	}
-	return func(_, call int) { store.Increment(counters[call%len(counters)]) }
+	return func(_, call int) { increment(counters[call%len(counters)]) }
 }

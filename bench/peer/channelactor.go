@@ -47,6 +47,7 @@ func openChannelActor(home Home) (*Store, error) {
 		Len:       o.size,
 		ReadMany:  o.readMany,
 		Increment: o.increment,
+		Update:    o.increment,
 		Drain:     func() { o.size() },
 		Backup:    func() error { return streamTo(home.Backup(), maps.All(o.clone())) },
 		Close:     func() error { close(o.mailbox); return nil },

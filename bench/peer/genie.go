@@ -30,6 +30,7 @@ func openGenie(home Home) (*Store, error) {
 		Len:       store.Len,
 		ReadMany:  a.readMany,
 		Increment: a.increment,
+		Update:    a.update,
 		Drain:     func() { store.Len() },
 		Backup:    store.Backup,
 		Close:     store.Close,
@@ -46,6 +47,11 @@ func (a actorStore) readMany(keys, values []string) {
 }
 
 func (a actorStore) increment(key string) {
+	_, err := a.store.Increment(key, 1)
+	must(err)
+}
+
+func (a actorStore) update(key string) {
 	must(a.store.Update(func(tx *genie.Tx) error {
 		old, _ := tx.Get(key)
 		tx.Set(key, plusOne(old))

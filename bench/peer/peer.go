@@ -62,6 +62,8 @@ type Store struct {
 
 	// Increment adds one to a decimal counter; an absent counter is zero.
 	Increment func(key string)
+	// Update is Increment by a function that reads and writes, or nil.
+	Update func(key string)
 
 	// Drain waits until every earlier Set is visible, or is nil if Set itself
 	// waits. The clock of a measurement stops when Drain has returned.

@@ -42,6 +42,7 @@ func openTypedActor(Home) (*Store, error) {
 		Delete:    func(key string) { a.mailbox <- typedCommand{kind: typedDelete, key: key} },
 		Len:       a.size,
 		Increment: func(key string) { a.ask(typedCommand{kind: typedIncrement, key: key}) },
+		Update:    func(key string) { a.ask(typedCommand{kind: typedIncrement, key: key}) },
 		Drain:     func() { a.size() },
 		Close:     func() error { close(a.mailbox); return nil },
 	}, nil

@@ -16,7 +16,8 @@ type kind struct {
 var kinds = []kind{
 	{"Get", measure.ReadOp},
 	{"Set", measure.WriteOp},
-	{"Update", measure.IncrementOp}, // of one key: the function adds one to a counter
+	{"Update", measure.UpdateOp}, // of one key: the function adds one to a counter
+	{"Increment", measure.IncrementOp},
 }
 
 // bounds are the targets of a kind of call.
@@ -24,7 +25,9 @@ type bounds struct{ roundTrip, closures target }
 
 var idleBounds = map[string]bounds{
 	"Get": {atMost(1.6), atMost(1)},
-	"Set": {atMost(0.6), noTarget},
+	"Set": {atMost(0.6), atMost(1)},
+
+	"Increment": {noTarget, atMost(1)},
 }
 
 var besideBounds = map[string]bounds{
@@ -37,7 +40,7 @@ var besideBounds = map[string]bounds{
 // reply channels: beside a number of computing goroutines or, for zero, idle.
 func calls(computing int) func(*measurement) error {
 	return func(m *measurement) error {
-		c, err := newContest()
+		c, err := newContest(1_000)
 		if err != nil {
 			return err
 		}

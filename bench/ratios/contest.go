@@ -17,8 +17,7 @@ type contest struct {
 	keys                   []string
 }
 
-func newContest() (*contest, error) {
-	const entries = 1000
+func newContest(entries int) (*contest, error) {
 	dir, err := os.MkdirTemp("", "genie-ratios-")
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 // guard fails if a Get or a Set has become slow for certain: three times in a
 // row, with room for the noise of a busy machine.
 func (m *measurement) guard(out io.Writer) error {
-	c, err := newContest()
+	c, err := newContest(1_000)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ func groups() []group {
 	list := []group{
 		{"calls, idle", calls(0)},
 		{"calls, idle, one processor", onProcessors(1, calls(0))},
+		{"Set among many", setAmongMany},
+		{"calls of one key", callsOfOneKey},
+		{"entries that end", entriesThatEnd},
 		{"views", viewsOfAnySize},
 		{"reads in View", readsInView},
 		{"keys in Update", keysInUpdate},

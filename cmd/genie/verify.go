@@ -42,7 +42,7 @@ func verify(path string, out io.Writer) error {
 func stepsOf(path string) (words string, err error) {
 	var found codec.Extent
 	err = durable.Read(durable.OS{}, path, func(_ string, r io.Reader) error {
-		found, err = codec.DecodeJournal(r, func(keys, _ []string) int { return len(keys) }, func([]codec.Change) {})
+		found, err = codec.DecodeJournal(r, func(keys, _ []string, _ []int64) int { return len(keys) }, func([]codec.Change) {})
 		return err
 	})
 	if found.Steps > 0 {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,7 +125,7 @@ func TestConcurrentLogins(t *testing.T) {
 func TestBackupIsADownload(t *testing.T) {
 	base, s := newServer(t)
 	for u := range 3000 {
-		_, _, _ = s.begin(fmt.Sprint("user", u), "")
+		s.store.SetWithTTL(keyOf(fmt.Sprint(u)), fmt.Sprint("user", u), s.lifetime)
 	}
 	b := newBrowser(t)
 	b.login(base, "ada")
@@ -135,9 +136,14 @@ func TestBackupIsADownload(t *testing.T) {
 	require.EqualValues(t, -1, r.ContentLength, "streamed, so the length is unknown")
 	_, text := b.answer(r, nil)
 
-	var entries map[string]string
+	var entries map[string]entry
 	require.NoError(t, json.Unmarshal([]byte(text), &entries))
-	require.Equal(t, s.store.Snapshot(), entries)
+	users := make(map[string]string)
+	for key, e := range entries {
+		users[key] = e.Value
+		require.WithinDuration(t, time.Now().Add(s.lifetime), e.Expires, time.Minute)
+	}
+	require.Equal(t, s.store.Snapshot(), users)
 
 	// The download is an ordinary backup: a service that loads the file has the
 	// sessions.

@@ -55,18 +55,18 @@ func homeAt(home string) map[string]string {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// newSessions returns sessions in a store without backups.
+// newSessions returns sessions in a store without automatic backups.
 func newSessions(t *testing.T) sessions {
 	t.Helper()
-	store, err := genie.NewStore(genie.WithPath(filepath.Join(t.TempDir(), "sessions.json")))
+	store, err := genie.NewStore(genie.WithPath(filepath.Join(t.TempDir(), "sessions.json")), genie.WithJournal())
 	require.NoError(t, err)
 	return sessions{store, time.Hour}
 }
 
-// runOn is run with a listener of the test.
+// runOn is run with a listener of the test, and without operators.
 func runOn(ctx context.Context, listener net.Listener, s settings, log *slog.Logger) error {
 	return withStore(ctx, s, log, func(store *genie.Store) error {
-		return serve(ctx, listener, sessions{store, s.lifetime}, log)
+		return serve(ctx, listeners{public: listener}, sessions{store, s.lifetime}, log)
 	})
 }
 
@@ -167,11 +167,11 @@ func TestParse(t *testing.T) {
 	require.DirExists(t, filepath.Dir(s.backup))
 	require.NotEqual(t, genie.DefaultFile, filepath.Base(s.backup))
 	s.backup = ""
-	require.Equal(t, settings{"127.0.0.1:8080", "", 30 * time.Minute, 5 * time.Second}, s)
+	require.Equal(t, settings{"127.0.0.1:8080", "127.0.0.1:0", "", 30 * time.Minute, 5 * time.Second}, s)
 
-	s, err = parse(newFlags(), []string{"-listen", ":0", "-backup", "b", "-lifetime", "1h", "-every", "1m"})
+	s, err = parse(newFlags(), []string{"-listen", ":0", "-debug-addr", "", "-backup", "b", "-lifetime", "1h", "-every", "1m"})
 	require.NoError(t, err)
-	require.Equal(t, settings{":0", "b", time.Hour, time.Minute}, s)
+	require.Equal(t, settings{":0", "", "b", time.Hour, time.Minute}, s)
 
 	for _, wrong := range [][]string{{"-x"}, {"-every", "0"}, {"-lifetime", "-1s"}} {
 		_, err = parse(newFlags(), wrong)

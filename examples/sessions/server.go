@@ -36,7 +36,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler,
 	select {
 	case failure = <-served:
 	case <-ctx.Done():
-		log.Info("stopping")
+		log.Info("stopping", "address", listener.Addr().String())
 	}
 	err := errors.Join(failure, shutdown(ctx, server))
 	<-served // receives http.ErrServerClosed, or nothing if Serve failed before

@@ -149,7 +149,7 @@ func TestFailedAutomaticBackupIsLogged(t *testing.T) {
 		time.Sleep(2500 * time.Millisecond)
 		cancel()
 		require.ErrorIs(t, <-served, os.ErrNotExist, "the last backup failed as well")
-		require.Equal(t, 2, strings.Count(log.String(), `msg="automatic backup"`), log.String())
+		require.Equal(t, 4, strings.Count(log.String(), `level=ERROR msg="genie: save"`), "the login, two automatic backups, the last: %s", log.String())
 	})
 }
 
@@ -167,9 +167,20 @@ func TestServiceThatCannotStart(t *testing.T) {
 	var failed *net.OpError
 	require.ErrorAs(t, run(t.Context(), s, quiet), &failed)
 	require.Equal(t, "listen", failed.Op)
+	requireRefilled(t, backup)
+
+	s.listen, s.debug = "127.0.0.1:0", taken.Addr().String()
+	require.ErrorAs(t, run(t.Context(), s, quiet), &failed)
+	require.Equal(t, taken.Addr().String(), failed.Addr.String())
+	requireRefilled(t, backup)
+}
+
+// requireRefilled requires the contents from before the load, which has emptied the file.
+func requireRefilled(t *testing.T, backup string) {
+	t.Helper()
 	text, err := os.ReadFile(backup)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"key":"value"}`, string(text), "loading has emptied the file, Close has filled it again")
+	require.JSONEq(t, `{"key":"value"}`, string(text))
 }
 
 // ended returns the error of f. If f takes too long, the test fails and shows all
@@ -194,14 +205,12 @@ func TestServiceIsStoppedAtOnce(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // a late goroutine runs after the stop
 	backup := filepath.Join(t.TempDir(), "sessions.json")
 	require.NoError(t, os.WriteFile(backup, []byte(`{"key":"value"}`), 0o600))
-	s := settings{listen: "127.0.0.1:0", backup: backup, lifetime: time.Hour, every: time.Hour}
+	s := settings{listen: "127.0.0.1:0", debug: "127.0.0.1:0", backup: backup, lifetime: time.Hour, every: time.Hour}
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 20 {
 		require.NoError(t, ended(t, func() error { return run(stopped, s, quiet) }))
-		text, err := os.ReadFile(backup)
-		require.NoError(t, err)
-		require.JSONEq(t, `{"key":"value"}`, string(text))
+		requireRefilled(t, backup)
 	}
 }
 

@@ -4,20 +4,20 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"time"
 
 	"github.com/windevkay/forge/genie"
 )
 
-// A session records a login of a user.
+// A session is a login of a user.
 type session struct {
 	User    string    `json:"user"`
 	Expires time.Time `json:"expires"`
 }
 
 // sessions keeps each session as an entry of a store: the key is a hash of the
-// token, the value is the session in JSON.
+// token, the value is the user, and the deadline of the entry is the end of the
+// session. The store removes what has ended, also over restarts.
 type sessions struct {
 	store    *genie.Store
 	lifetime time.Duration // of a session, from its last use
@@ -34,48 +34,56 @@ func keyOf(token string) string {
 // the login. The session of the old token, if any, ends.
 func (s sessions) begin(user, old string) (token string, begun session, err error) {
 	token = rand.Text()
-	begun = s.session(user)
-	key, value, oldKey := keyOf(token), begun.encode(), keyOf(old)
+	key, oldKey := keyOf(token), keyOf(old)
 	// Both writes are one step: neither count nor a backup sees both sessions or
 	// none.
 	_ = s.store.Update(func(tx *genie.Tx) error {
 		tx.Delete(oldKey)
-		tx.Set(key, value)
+		begun = s.extend(tx, key, user)
 		return nil
 	})
 	return token, begun, s.store.Sync()
 }
 
-// use returns the session of token, if the session has not expired. A session
+// use returns the session of token, if the session has not ended. A session
 // gets a new lifetime after half of the old lifetime, so most uses write nothing.
+//
+// Two reads are two instants. A session that ends between the reads is not found by
+// the second. An entry without a deadline is not a session.
 func (s sessions) use(token string) (session, bool) {
 	key := keyOf(token)
-	value, _ := s.store.Get(key)
-	found := decode(value)
-	switch left := time.Until(found.Expires); {
-	case left <= 0:
+	expires, ends := s.store.ExpiresAt(key)
+	user, found := s.store.Get(key)
+	switch {
+	case !ends || !found:
 		return session{}, false
-	case left > s.lifetime/2:
-		return found, true
+	case time.Until(expires) > s.lifetime/2:
+		return session{user, expires.UTC()}, true
 	default:
-		return s.renew(key, found.User)
+		return s.renew(key)
 	}
 }
 
 // renew does not wait for the disk: a renewal that a crash undoes costs the user a
 // little of the lifetime.
-func (s sessions) renew(key, user string) (renewed session, ok bool) {
-	renewed = s.session(user)
-	value := renewed.encode()
-	// A logout may have come after the Get in use. A plain Set would undo the
-	// logout.
+func (s sessions) renew(key string) (renewed session, ok bool) {
+	// A logout may have come after the reads in use. A plain SetWithTTL would undo
+	// the logout.
 	_ = s.store.Update(func(tx *genie.Tx) error {
-		if _, ok = tx.Get(key); ok {
-			tx.Set(key, value)
+		var user string
+		if user, ok = tx.Get(key); ok {
+			renewed = s.extend(tx, key, user)
 		}
 		return nil
 	})
 	return renewed, ok
+}
+
+// extend gives the session at key a whole lifetime from now.
+func (s sessions) extend(tx *genie.Tx, key, user string) session {
+	tx.SetWithTTL(key, user, s.lifetime)
+	expires, _ := tx.ExpiresAt(key)
+	return session{user, expires.UTC()}
 }
 
 // end removes the session of token, and returns once a crash cannot undo that.
@@ -84,55 +92,5 @@ func (s sessions) end(token string) error {
 	return s.store.Sync()
 }
 
-// count returns the number of sessions in constant time. An expired session counts
-// until the next sweep.
+// count returns the number of sessions that have not ended.
 func (s sessions) count() int { return s.store.Len() }
-
-// sweep removes the expired sessions and returns their number. All iterates over
-// a view, so requests do not wait for a sweep.
-func (s sessions) sweep() (removed int) {
-	for key, value := range s.store.All() {
-		if decode(value).expired() && s.removeExpired(key) {
-			removed++
-		}
-	}
-	return removed
-}
-
-// removeExpired checks the session again, since a request may have renewed the
-// session after the sweep took its view. Each removal is an Update of its own,
-// because requests wait while an Update runs, and a whole sweep would take long.
-func (s sessions) removeExpired(key string) (removed bool) {
-	_ = s.store.Update(func(tx *genie.Tx) error {
-		value, ok := tx.Get(key)
-		if removed = ok && decode(value).expired(); removed {
-			tx.Delete(key)
-		}
-		return nil
-	})
-	return removed
-}
-
-func (s sessions) session(user string) session {
-	return session{User: user, Expires: time.Now().Add(s.lifetime).UTC()}
-}
-
-func (s session) expired() bool { return time.Until(s.Expires) <= 0 }
-
-func (s session) encode() string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // only possible after the year 9999
-	}
-	return string(b)
-}
-
-// decode returns an expired session for a value that is not a session, such as ""
-// or a mistake made by hand in the backup.
-func decode(value string) session {
-	var s session
-	if json.Unmarshal([]byte(value), &s) != nil {
-		return session{}
-	}
-	return s
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,12 +12,15 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
+// inAnHour is when a session that is used now ends.
+func inAnHour() time.Time { return time.Now().Add(time.Hour).Round(0).UTC() }
+
 func TestSessionEndsALifetimeAfterItsLastUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSessions(t)
 		token, begun, err := s.begin("ada", "")
 		require.NoError(t, err)
-		require.Equal(t, time.Now().Add(time.Hour).UTC(), begun.Expires)
+		require.Equal(t, session{"ada", inAnHour()}, begun)
 
 		time.Sleep(20 * time.Minute)
 		found, ok := s.use(token)
@@ -26,7 +30,7 @@ func TestSessionEndsALifetimeAfterItsLastUse(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		found, ok = s.use(token)
 		require.True(t, ok)
-		require.Equal(t, session{"ada", time.Now().Add(time.Hour).UTC()}, found)
+		require.Equal(t, session{"ada", inAnHour()}, found)
 
 		time.Sleep(time.Hour - time.Nanosecond)
 		_, ok = s.use(token)
@@ -37,51 +41,55 @@ func TestSessionEndsALifetimeAfterItsLastUse(t *testing.T) {
 	})
 }
 
-func TestSweepRemovesWhatHasExpired(t *testing.T) {
+// The store removes what has ended: no call of the service is needed.
+func TestEndedSessionsAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSessions(t)
 		for range 3 {
 			_, _, _ = s.begin("early", "")
 		}
-		s.store.Set("not a session", "edited by hand")
 		time.Sleep(45 * time.Minute)
 		token, _, _ := s.begin("late", "")
-		require.Equal(t, 1, s.sweep(), "the value that is not a session")
-		time.Sleep(15 * time.Minute)
 		require.Equal(t, 4, s.count())
-		require.Equal(t, 3, s.sweep())
-		require.Zero(t, s.sweep())
+		time.Sleep(15 * time.Minute)
 		require.Equal(t, 1, s.count())
+		synctest.Wait()
+		require.Equal(t, 1, s.store.Stats().Expiring, "the memory is free too")
 		_, ok := s.use(token)
 		require.True(t, ok)
 	})
 }
 
-func TestSweepSparesWhatWasRenewedMeanwhile(t *testing.T) {
-	s := newSessions(t)
-	key := keyOf("token")
-	s.store.Set(key, session{"ada", time.Now().Add(-time.Second)}.encode())
-	// A sweep that took its view now would find the session expired.
-	_, ok := s.renew(key, "ada")
-	require.True(t, ok)
-	require.False(t, s.removeExpired(key))
-	require.Equal(t, 1, s.count())
-	require.False(t, s.removeExpired("of no session"))
+func TestSessionsEndWhileNoServiceRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "sessions.json")
+		open := func() sessions {
+			store, err := genie.NewStore(genie.WithPath(path), genie.WithJournal())
+			require.NoError(t, err)
+			return sessions{store, time.Hour}
+		}
+		s := open()
+		early, _, _ := s.begin("early", "")
+		time.Sleep(30 * time.Minute)
+		late, _, _ := s.begin("late", "")
+		require.NoError(t, s.store.Close())
+
+		time.Sleep(30 * time.Minute)
+		s = open()
+		_, ok := s.use(early)
+		require.False(t, ok)
+		found, ok := s.use(late)
+		require.True(t, ok)
+		require.Equal(t, session{"late", inAnHour()}, found, "half the lifetime was over")
+		require.NoError(t, s.store.Close())
+	})
 }
 
-func TestSweptEveryInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSessions(t)
-		var sweeping sync.WaitGroup
-		sweeping.Go(func() { sweepEvery(t.Context(), time.Minute, s, quiet) })
-		t.Cleanup(sweeping.Wait) // the test's context ends before
-		_, _, _ = s.begin("ada", "")
-		time.Sleep(59 * time.Minute)
-		require.Equal(t, 1, s.count())
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		require.Zero(t, s.count())
-	})
+func TestEntryWithoutADeadlineIsNoSession(t *testing.T) {
+	s := newSessions(t)
+	s.store.Set(keyOf("token"), "edited by hand")
+	_, ok := s.use("token")
+	require.False(t, ok)
 }
 
 func TestLogoutIsNotUndoneByARenewal(t *testing.T) {
@@ -89,7 +97,7 @@ func TestLogoutIsNotUndoneByARenewal(t *testing.T) {
 	token, _, _ := s.begin("ada", "")
 	// A request has read the session, and wants to renew it.
 	require.NoError(t, s.end(token))
-	_, ok := s.renew(keyOf(token), "ada")
+	_, ok := s.renew(keyOf(token))
 	require.False(t, ok)
 	require.Zero(t, s.count())
 }
@@ -125,12 +133,4 @@ func TestTokensAreNotInTheStore(t *testing.T) {
 		}
 		return nil
 	}))
-}
-
-func TestDecode(t *testing.T) {
-	want := session{"ada\n\"", time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)}
-	require.Equal(t, want, decode(want.encode()))
-	for _, value := range []string{"", "ada", "{", `{"user":1}`, `{"user":"ada"}`, "[]"} {
-		require.True(t, decode(value).expired(), value)
-	}
 }

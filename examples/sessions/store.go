@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/windevkay/forge/genie"
@@ -23,24 +22,18 @@ const (
 // store after use has returned, with or without an error. The error of withStore
 // joins the errors of use and of the last backup. If the store cannot be opened,
 // use is not called.
+//
+// The store logs a backup that fails, and Stats tells of it, so withStore does not
+// read AutoBackupErrors. A failed backup loses nothing by itself: the next backup
+// writes all sessions again.
 func withStore(ctx context.Context, s settings, log *slog.Logger, use func(*genie.Store) error) error {
 	store, err := openStore(ctx, s.backup, log)
 	if err != nil {
 		return err
 	}
-	// The channel belongs to the backups that start next. A goroutine that asked
-	// for the channel could come too late, after Close, and then wait forever.
-	failures := store.AutoBackupErrors()
 	store.StartAutoBackup(s.every)
-	var logger sync.WaitGroup
-	logger.Go(func() { logFailures(failures, log) })
-
 	err = use(store)
-
-	// Close stops the automatic backups too, which ends logFailures.
-	err = errors.Join(err, store.Close())
-	logger.Wait()
-	return err
+	return errors.Join(err, store.Close()) // Close stops the automatic backups too
 }
 
 // openStore loads the sessions from the backup file at path. While another
@@ -48,7 +41,7 @@ func withStore(ctx context.Context, s settings, log *slog.Logger, use func(*geni
 func openStore(ctx context.Context, path string, log *slog.Logger) (*genie.Store, error) {
 	return retryInUse(ctx, log, func() (*genie.Store, error) {
 		// NewStore fails at once: the loop waits, since the loop ends with ctx.
-		return genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0), genie.WithJournal())
+		return genie.NewStore(genie.WithPath(path), genie.WithLockTimeout(0), genie.WithJournal(), genie.WithLogger(log))
 	})
 }
 
@@ -69,14 +62,5 @@ func retryInUse(ctx context.Context, log *slog.Logger, open func() (*genie.Store
 			return nil, err
 		case <-time.After(retryInterval):
 		}
-	}
-}
-
-// logFailures logs the errors of automatic backups until failures is closed. A
-// failed backup loses nothing by itself: the next backup writes all sessions
-// again. A crash before the next success would lose the changes since the last.
-func logFailures(failures <-chan error, log *slog.Logger) {
-	for err := range failures {
-		log.Warn("automatic backup", "error", err)
 	}
 }

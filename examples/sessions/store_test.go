@@ -60,7 +60,7 @@ func TestWaitForAFileInUse(t *testing.T) {
 
 func TestStoreIsClosedAtOnce(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	// On one processor, a goroutine that asks for the channel asks after Close.
+	// On one processor, a goroutine that the store starts runs late.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	failure := errors.New("failure")
 	s := settings{backup: filepath.Join(t.TempDir(), "sessions.json"), every: time.Hour}

@@ -9,26 +9,34 @@ type place struct {
 // A member of the object, and the place of its name.
 type member struct {
 	key, value string
+	deadline   int64
 	at         place
 }
 
 // A batch is a number of members in the order of the text.
 type batch struct {
 	keys, values []string
+	deadlines    []int64 // nil while no member has one
 	places       []place
 }
 
 func newBatch() batch {
-	return batch{make([]string, 0, batchSize), make([]string, 0, batchSize), make([]place, 0, batchSize)}
+	return batch{make([]string, 0, batchSize), make([]string, 0, batchSize), nil, make([]place, 0, batchSize)}
 }
 
 func (b *batch) add(m member) {
+	if m.deadline != 0 && b.deadlines == nil {
+		b.deadlines = make([]int64, len(b.keys), batchSize)
+	}
+	if b.deadlines != nil {
+		b.deadlines = append(b.deadlines, m.deadline)
+	}
 	b.keys = append(b.keys, m.key)
 	b.values = append(b.values, m.value)
 	b.places = append(b.places, m.at)
 }
 
-func (b batch) emptied() batch { return batch{b.keys[:0], b.values[:0], b.places[:0]} }
+func (b batch) emptied() batch { return batch{b.keys[:0], b.values[:0], nil, b.places[:0]} }
 
 // membersAhead decodes on a goroutine of its own, while the caller uses the
 // members decoded before.

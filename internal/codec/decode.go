@@ -9,10 +9,10 @@ import (
 )
 
 // Decode reads one object from r and passes its members to add, many at a time,
-// in the order of the text. add returns the number of members before the first
-// duplicate name. Decode is strict: no duplicate names, no values but strings,
-// valid UTF-8, only white space after the object. Any other text gives a
-// *SyntaxError. Decode returns an error of r's Read, except io.EOF, unchanged.
+// in the order of the text. deadlines is nil if none of these members has one. add returns
+// the number of members before the first duplicate name. Decode is strict: no duplicate
+// names, no values but strings and objects of a string and a deadline, valid UTF-8, only
+// white space after the object. Any other text gives a *SyntaxError. Decode returns an error of r's Read, except io.EOF, unchanged.
 //
 // Another goroutine reads r, ahead of add; when Decode returns, it has ended. add
 // may use the slices until it returns.
@@ -20,7 +20,7 @@ import (
 // Decode has its own parser: an object of strings is a small part of JSON, and a
 // parser for all of JSON is slower (go test -bench Decode ./internal/codec
 // compares encoding/json). Strings that are not plain are left to jsontext.
-func Decode(r io.Reader, add func(keys, values []string) (added int)) error {
+func Decode(r io.Reader, add addFunc) error {
 	d := newDecoder(r)
 	if err := d.addAll(add); err != nil {
 		return err
@@ -28,13 +28,16 @@ func Decode(r io.Reader, add func(keys, values []string) (added int)) error {
 	return d.unlessCut(d.end())
 }
 
+// An addFunc takes members of an object.
+type addFunc = func(keys, values []string, deadlines []int64) (added int)
+
 // addAll passes the members of the object to add. The goroutine that reads ahead has
 // ended when addAll returns.
-func (d *decoder) addAll(add func(keys, values []string) (added int)) error {
+func (d *decoder) addAll(add addFunc) error {
 	ahead := readAhead(d)
 	defer ahead.end()
 	for b := range ahead.filled {
-		if added := add(b.keys, b.values); added < len(b.keys) {
+		if added := add(b.keys, b.values, b.deadlines); added < len(b.keys) {
 			return duplicate(b.keys[added], b.places[added])
 		}
 		ahead.free <- b.emptied()
@@ -118,11 +121,70 @@ func (d *decoder) member() (m member, err error) {
 	if err := d.expect(':', (*decoder).noColon); err != nil {
 		return m, err
 	}
-	if err := d.expect('"', (*decoder).notString); err != nil {
+	switch c, err := d.next(); {
+	case err != nil:
 		return m, err
+	case c == '{':
+		m.value, m.deadline, err = d.timedValue()
+		return m, err
+	case c != '"':
+		return m, d.notString(c)
 	}
 	m.value, err = d.string()
 	return m, err
+}
+
+// timedValue reads the rest of a value with a deadline, after its brace. The two members
+// may be in any order, as a program that sorts names leaves them.
+func (d *decoder) timedValue() (value string, deadline int64, err error) {
+	first, err := d.timedMember("", &value, &deadline)
+	if err != nil {
+		return "", 0, err
+	}
+	if err := d.expect(',', (*decoder).notTimed); err != nil {
+		return "", 0, err
+	}
+	if _, err := d.timedMember(first, &value, &deadline); err != nil {
+		return "", 0, err
+	}
+	return value, deadline, d.expect('}', (*decoder).notTimed)
+}
+
+// timedMember reads a member of a value with a deadline, and returns the name, which must
+// differ from the name before.
+func (d *decoder) timedMember(before string, value *string, deadline *int64) (name string, err error) {
+	name, at, err := d.quotedString()
+	switch {
+	case err != nil:
+		return "", err
+	case name == before || name != valueName && name != expiresName:
+		return "", d.errorAt(at, d.ofValue(errNotTimed))
+	}
+	if err := d.expect(':', (*decoder).notTimed); err != nil {
+		return "", err
+	}
+	text, at, err := d.quotedString()
+	switch {
+	case err != nil:
+		return "", err
+	case name == valueName:
+		*value = text
+		return name, nil
+	}
+	if *deadline, err = parseDeadline(text); err != nil {
+		return "", d.errorAt(at, d.ofValue(err))
+	}
+	return name, nil
+}
+
+// quotedString reads a string that must come next, and returns the place of its quote.
+func (d *decoder) quotedString() (text string, at int64, err error) {
+	if err := d.expect('"', (*decoder).notTimed); err != nil {
+		return "", 0, err
+	}
+	at = d.offset - 1
+	text, err = d.string()
+	return text, at, err
 }
 
 // end requires that only white space follows.

@@ -21,21 +21,40 @@ import (
 	"github.com/windevkay/forge/genie/internal/codec"
 )
 
+// decodeFrom returns the values without their deadlines.
 func decodeFrom(r io.Reader) (map[string]string, error) {
+	entries, err := decodeEntries(r)
 	m := map[string]string{}
-	err := codec.Decode(r, func(keys, values []string) int {
+	for key, e := range entries {
+		m[key] = e.Value
+	}
+	return m, err
+}
+
+func decodeEntries(r io.Reader) (map[string]codec.Entry, error) {
+	m := map[string]codec.Entry{}
+	err := codec.Decode(r, addTo(m))
+	return m, err
+}
+
+// addTo returns a function for Decode that adds members to m.
+func addTo(m map[string]codec.Entry) func(keys, values []string, deadlines []int64) int {
+	return func(keys, values []string, deadlines []int64) int {
 		for i, key := range keys {
 			if _, existed := m[key]; existed {
 				return i
 			}
-			m[key] = values[i]
+			e := codec.Entry{Key: key, Value: values[i]}
+			if deadlines != nil {
+				e.Deadline = deadlines[i]
+			}
+			m[key] = e
 		}
 		return len(keys)
-	})
-	return m, err
+	}
 }
 
-func all(keys, values []string) (added int) { return len(keys) }
+func all(keys, _ []string, _ []int64) (added int) { return len(keys) }
 
 func decode(t require.TestingT, text string) map[string]string {
 	m, err := decodeFrom(strings.NewReader(text))
@@ -143,11 +162,11 @@ var refused = []struct {
 	{"a value that is a number", `{"a": 1}`, 6, "a number, not a string"},
 	{"a value that is true", `{"a":true}`, 5, "true, not a string"},
 	{"a value that is false", `{"a":false}`, 5, "false, not a string"},
-	{"a value that is an object", `{"a":{}}`, 5, "an object, not a string"},
+	{"a value that is an object", `{"a":{}}`, 6, "an object, but not of"},
 	{"a value that is an array", `{"a":["b"]}`, 5, "a list, not a string"},
 	{"a value in other quotes", `{"a":'b'}`, 5, "not a string in double quotes"},
 	{"a value that is deep", `{"a":` + strings.Repeat("[", 100_000), 5, "not a string"},
-	{"a value that is deep, objects", `{"a":` + strings.Repeat(`{"a":`, 100_000), 5, "not a string"},
+	{"a value that is deep, objects", `{"a":` + strings.Repeat(`{"a":`, 100_000), 6, "an object, but not of"},
 	{"the second value", `{"a":"b","c":1}`, 13, "not a string"},
 	{"no value", `{"a":}`, 5, "the value of \"a\" is missing"},
 	{"no value, but a comma", "{\n\"a\":,}", 6, "the value of \"a\" is missing"},
@@ -394,7 +413,7 @@ func TestDecodeStopsReadingAtAMistake(t *testing.T) {
 
 func TestDecodeCallsAddInTheOrderOfTheText(t *testing.T) {
 	var got []string
-	err := codec.Decode(strings.NewReader(`{"b":"1","a":"2","c":"3"}`), func(keys, values []string) int {
+	err := codec.Decode(strings.NewReader(`{"b":"1","a":"2","c":"3"}`), func(keys, values []string, _ []int64) int {
 		for i := range keys {
 			got = append(got, keys[i], values[i])
 		}
@@ -416,7 +435,7 @@ func TestDecodeHandsOverBatches(t *testing.T) {
 		5 * batch: {batch, batch, batch, batch, batch, 0},
 	} {
 		var sizes []int
-		err := codec.Decode(strings.NewReader(encode(t, numbered(n))), func(keys, values []string) int {
+		err := codec.Decode(strings.NewReader(encode(t, numbered(n))), func(keys, values []string, _ []int64) int {
 			require.Len(t, values, len(keys))
 			sizes = append(sizes, len(keys))
 			return len(keys)
@@ -440,7 +459,7 @@ func TestDecodeLeavesNoGoroutine(t *testing.T) {
 	decode := func(at int, stop func() int) (seen int) {
 		r := &counted{Reader: strings.NewReader(text)}
 		defer func() { require.Positive(t, r.reads) }()
-		_ = codec.Decode(r, func(keys, values []string) int {
+		_ = codec.Decode(r, func(keys, values []string, _ []int64) int {
 			if seen += len(keys); seen > at {
 				return stop()
 			}

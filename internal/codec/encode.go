@@ -1,5 +1,6 @@
 // Package codec is the format of the backup file: one JSON object whose names
-// and values are the strings of the map. docs/format.md describes it exactly.
+// and values are the strings of the map. The value of an entry with a deadline is an
+// object with the string and the deadline. docs/format.md describes the format exactly.
 //
 // Go strings may hold any bytes, JSON strings only UTF-8. Strings that are not
 // UTF-8 are escaped; see escape. All other maps are written as by any encoder.
@@ -13,27 +14,31 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// An Entry is a member of the object.
+type Entry struct {
+	Key, Value string
+	Deadline   int64 // in nanoseconds since 1970, or 0
+}
+
 // chunk is the size of a write, and of the buffer that Decode reads into.
 const chunk = 64 << 10
 
 // Encode writes entries to w and returns the number of bytes that w took. Its
 // memory does not grow with the number of entries. The error is the error of w,
 // or io.ErrShortWrite if w took fewer bytes without an error.
-func Encode(w io.Writer, entries iter.Seq2[string, string]) (written int64, err error) {
+func Encode(w io.Writer, entries iter.Seq[Entry]) (written int64, err error) {
 	written, _, err = EncodeBase(w, entries)
 	return written, err
 }
 
 // EncodeBase is Encode for an object that steps may follow. The chain is where the
 // first step goes on.
-func EncodeBase(w io.Writer, entries iter.Seq2[string, string]) (written int64, chain Chain, err error) {
+func EncodeBase(w io.Writer, entries iter.Seq[Entry]) (written int64, chain Chain, err error) {
 	e := encoder{w: w, buf: make([]byte, 0, chunk+chunk/8)}
 	before := byte('{')
-	for key, value := range entries {
+	for entry := range entries {
 		e.buf = append(e.buf, before)
-		e.buf = appendString(e.buf, key)
-		e.buf = append(e.buf, ':')
-		e.buf = appendString(e.buf, value)
+		e.buf = appendMember(e.buf, entry)
 		if before = ','; len(e.buf) >= chunk && !e.flush(len(e.buf)) {
 			return e.written, chain, e.err
 		}
@@ -66,6 +71,20 @@ func (e *encoder) flush(summed int) bool {
 	}
 	e.buf, e.err = e.buf[:0], err
 	return err == nil
+}
+
+// appendMember appends the name and the value of e.
+func appendMember(buf []byte, e Entry) []byte {
+	buf = appendString(buf, e.Key)
+	buf = append(buf, ':')
+	if e.Deadline == 0 {
+		return appendString(buf, e.Value)
+	}
+	buf = append(buf, valueBegin...)
+	buf = appendString(buf, e.Value)
+	buf = append(buf, expiresBegin...)
+	buf = appendDeadline(buf, e.Deadline)
+	return append(buf, '}')
 }
 
 // appendString appends s in quotes. Most strings need no escapes, so appendString

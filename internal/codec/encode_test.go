@@ -32,7 +32,22 @@ func pairs(s ...string) iter.Seq2[string, string] {
 	}
 }
 
+// untimed returns entries without deadlines.
+func untimed(entries iter.Seq2[string, string]) iter.Seq[codec.Entry] {
+	return func(yield func(codec.Entry) bool) {
+		for key, value := range entries {
+			if !yield(codec.Entry{Key: key, Value: value}) {
+				return
+			}
+		}
+	}
+}
+
 func encode(t require.TestingT, entries iter.Seq2[string, string]) string {
+	return encodeEntries(t, untimed(entries))
+}
+
+func encodeEntries(t require.TestingT, entries iter.Seq[codec.Entry]) string {
 	var text bytes.Buffer
 	n, err := codec.Encode(&text, entries)
 	require.NoError(t, err)
@@ -161,7 +176,7 @@ func TestEncodeReportsWhatTheWriterTook(t *testing.T) {
 			failures := 0
 			for failing := 0; ; failing++ {
 				w := &chunkWriter{failing: failing, some: c.some, err: c.err}
-				n, err := codec.Encode(w, numbered(entries))
+				n, err := codec.Encode(w, untimed(numbered(entries)))
 				require.EqualValues(t, w.took, n)
 				if w.writes <= failing {
 					require.NoError(t, err)
@@ -178,7 +193,7 @@ func TestEncodeReportsWhatTheWriterTook(t *testing.T) {
 
 func TestEncodeOfNothingReportsAnError(t *testing.T) {
 	broken := errors.New("broken")
-	n, err := codec.Encode(&chunkWriter{some: 1, err: broken}, pairs())
+	n, err := codec.Encode(&chunkWriter{some: 1, err: broken}, untimed(pairs()))
 	require.Equal(t, broken, err)
 	require.EqualValues(t, 1, n)
 }
@@ -198,7 +213,7 @@ func TestEncodeWritesChunks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var writes sizesWriter
-			_, err := codec.Encode(&writes, pairs("k", c.value, "l", ""))
+			_, err := codec.Encode(&writes, untimed(pairs("k", c.value, "l", "")))
 			require.NoError(t, err)
 			require.Equal(t, c.writes, []int(writes))
 		})
@@ -225,7 +240,7 @@ func allocated(f func()) int {
 func TestEncodeAllocatesTheSameForAnySize(t *testing.T) {
 	cost := func(n int) int {
 		entries := maps.Collect(numbered(n))
-		return allocated(func() { _, _ = codec.Encode(io.Discard, maps.All(entries)) })
+		return allocated(func() { _, _ = codec.Encode(io.Discard, untimed(maps.All(entries))) })
 	}
 	require.Less(t, cost(1_000), 128<<10)
 	require.Less(t, cost(100_000), 128<<10)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,6 +26,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"":"",]`))
 	f.Add([]byte(`{"":"",,]`))
 	f.Add([]byte(`{t`))
+	for _, text := range timedTexts {
+		f.Add([]byte(text))
+	}
 	for _, c := range refused {
 		if len(c.text) < 1000 {
 			f.Add([]byte(c.text))
@@ -54,7 +59,7 @@ func FuzzRoundTrip(f *testing.F) {
 func requireAsReference(t *testing.T, text []byte) error {
 	t.Helper()
 	want, place, refusal := reference(text)
-	got, err := decodeFrom(bytes.NewReader(text))
+	got, err := decodeEntries(bytes.NewReader(text))
 	_, slowly := decodeFrom(iotest.OneByteReader(bytes.NewReader(text)))
 	require.Equal(t, fmt.Sprint(err), fmt.Sprint(slowly), "%q", text)
 	if refusal == nil {
@@ -64,7 +69,9 @@ func requireAsReference(t *testing.T, text []byte) error {
 	}
 	var syntax *codec.SyntaxError
 	require.ErrorAs(t, err, &syntax, "%q: %v", text, refusal)
-	requireSamePlace(t, text, syntax.Offset, place)
+	if place >= 0 { // else the reference does not know it
+		requireSamePlace(t, text, syntax.Offset, place)
+	}
 	require.Equal(t, lineOf(string(text), syntax.Offset), syntax.Line, "%q", text)
 	return err
 }
@@ -84,7 +91,7 @@ func requireSamePlace(t *testing.T, text []byte, got, want int64) {
 
 // reference decodes text by a general decoder, token by token. place is the place
 // of the mistake, if any.
-func reference(text []byte) (m map[string]string, place int64, err error) {
+func reference(text []byte) (m map[string]codec.Entry, place int64, err error) {
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
 	// next is where the next token starts.
 	next := func(skip string) int64 {
@@ -96,7 +103,7 @@ func reference(text []byte) (m map[string]string, place int64, err error) {
 		}
 		return next("") // io.EOF: an empty text
 	}
-	m = map[string]string{}
+	m = map[string]codec.Entry{}
 	mistake := errors.New("no mistake of grammar")
 	if kind := in.PeekKind(); kind != '{' && kind != jsontext.KindInvalid {
 		return nil, next(""), mistake
@@ -111,17 +118,26 @@ func reference(text []byte) (m map[string]string, place int64, err error) {
 			return nil, placeOf(err), err
 		}
 		key := referenceUnescape(name.String())
-		if kind := in.PeekKind(); kind != '"' && kind != jsontext.KindInvalid {
+		kind := in.PeekKind()
+		if kind != '"' && kind != '{' && kind != jsontext.KindInvalid {
 			return nil, next(":"), mistake
 		}
-		value, err := in.ReadToken()
-		if err != nil {
-			return nil, placeOf(err), err
+		e := codec.Entry{Key: key}
+		if kind == '{' {
+			if e.Value, e.Deadline, err = referenceTimed(in); err != nil {
+				return nil, -1, err
+			}
+		} else {
+			value, err := in.ReadToken()
+			if err != nil {
+				return nil, placeOf(err), err
+			}
+			e.Value = referenceUnescape(value.String())
 		}
 		if _, ok := m[key]; ok {
 			return nil, start, mistake
 		}
-		m[key] = referenceUnescape(value.String())
+		m[key] = e
 	}
 	if _, err := in.ReadToken(); err != nil {
 		return nil, placeOf(err), err
@@ -133,6 +149,46 @@ func reference(text []byte) (m map[string]string, place int64, err error) {
 		return nil, placeOf(err), err
 	}
 	return m, 0, nil
+}
+
+// referenceTimed reads a value with a deadline.
+func referenceTimed(in *jsontext.Decoder) (value string, deadline int64, err error) {
+	text, err := in.ReadValue()
+	if err != nil {
+		return "", 0, err
+	}
+	text = bytes.Clone(text)
+	members := jsontext.NewDecoder(bytes.NewReader(text))
+	found := map[string]string{}
+	for _, _ = members.ReadToken(); members.PeekKind() == '"'; {
+		name, _ := members.ReadToken()
+		key := name.String()
+		if members.PeekKind() != '"' {
+			return "", 0, errors.New("not a string")
+		}
+		member, err := members.ReadToken()
+		if err != nil {
+			return "", 0, err
+		}
+		if _, again := found[key]; again {
+			return "", 0, errors.New("a member twice")
+		}
+		found[key] = member.String()
+	}
+	at, err := time.Parse("2006-01-02T15:04:05.999999999Z", found["expires"])
+	_, hasValue := found["value"]
+	if err != nil || !hasValue || len(found) != 2 || strings.Contains(found["expires"], ",") {
+		return "", 0, errors.New("not a string and a time")
+	}
+	switch {
+	case at.Unix() < 0 || at.UnixNano() == 0:
+		deadline = 1
+	case at.Year() > 2262 || at.UnixNano() < 0:
+		deadline = math.MaxInt64
+	default:
+		deadline = at.UnixNano()
+	}
+	return referenceUnescape(found["value"]), deadline, nil
 }
 
 func referenceUnescape(text string) string {

@@ -16,12 +16,13 @@ type Extent struct {
 	Base  int64 // bytes of the object, to its closing brace
 	Steps int   // behind the object
 	Torn  int64 // bytes at the end that a crash has left of a step
+	Fault error // why they are no step: a *SyntaxError, if Torn is not 0
 }
 
 // A Change is a key that a step sets or deletes.
 type Change struct {
-	Key, Value string
-	Deleted    bool
+	Entry   // without a value if Deleted
+	Deleted bool
 }
 
 // DecodeJournal is Decode for an object that may have steps behind it. It passes
@@ -31,7 +32,7 @@ type Change struct {
 // The last line may be the remains of a step that was being written when the system
 // crashed. Such a line was never acknowledged. It looks torn, and is dropped. Every
 // other departure from the format is a *SyntaxError.
-func DecodeJournal(r io.Reader, add func(keys, values []string) (added int), apply func([]Change)) (Extent, error) {
+func DecodeJournal(r io.Reader, add addFunc, apply func([]Change)) (Extent, error) {
 	d := newDecoder(r)
 	if err := d.addAll(add); err != nil {
 		return Extent{}, err
@@ -50,7 +51,7 @@ func DecodeJournal(r io.Reader, add func(keys, values []string) (added int), app
 		changes, next, err := parseStep(line, chain)
 		if err != nil {
 			fault := &SyntaxError{Offset: at.offset, Line: at.line, Err: err}
-			found.Torn = int64(len(line))
+			found.Torn, found.Fault = int64(len(line)), fault
 			return found, d.unlessTorn(line, chain, fault)
 		}
 		apply(changes)
@@ -192,17 +193,31 @@ func (p *parser) step() (number uint64, prev uint32, changes []Change) {
 	prev = p.sum()
 	p.literal(setBegin)
 	for more := !p.follows(deleteBegin[0]); more && !p.failed; more = p.comma() {
-		c := Change{Key: p.string()}
+		e := Entry{Key: p.string()}
 		p.literal(":")
-		c.Value = p.string()
-		changes = append(changes, c)
+		e.Value, e.Deadline = p.value()
+		changes = append(changes, Change{Entry: e})
 	}
 	p.literal(deleteBegin)
 	for more := !p.follows(stepEnd[0]); more && !p.failed; more = p.comma() {
-		changes = append(changes, Change{Key: p.string(), Deleted: true})
+		changes = append(changes, Change{Entry{Key: p.string()}, true})
 	}
 	p.literal(stepEnd)
 	return number, prev, changes
+}
+
+// value reads a string, or an object of a string and a deadline.
+func (p *parser) value() (value string, deadline int64) {
+	if !p.follows(valueBegin[0]) {
+		return p.string(), 0
+	}
+	p.literal(valueBegin)
+	value = p.string()
+	p.literal(expiresBegin)
+	deadline, err := parseDeadline(p.string())
+	p.literal("}")
+	p.failed = p.failed || err != nil
+	return value, deadline
 }
 
 func (p *parser) follows(c byte) bool { return len(p.text) > 0 && p.text[0] == c }

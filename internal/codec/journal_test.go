@@ -31,14 +31,14 @@ type journal struct {
 // newJournal writes base and then steps, each a map of the new values; "" deletes.
 func newJournal(base map[string]string, steps ...map[string]string) journal {
 	var text strings.Builder
-	_, chain, _ := codec.EncodeBase(&text, maps.All(base))
+	_, chain, _ := codec.EncodeBase(&text, untimed(maps.All(base)))
 	j := journal{lines: []string{text.String()}, states: []map[string]string{base}}
 	for _, changes := range steps {
 		state := maps.Clone(j.states[len(j.states)-1])
 		var step codec.Step
 		for _, key := range slices.Sorted(maps.Keys(changes)) {
 			if value := changes[key]; value != "" {
-				step.Set(key, value)
+				step.Set(codec.Entry{Key: key, Value: value})
 				state[key] = value
 			} else {
 				step.Delete(key)
@@ -57,7 +57,7 @@ func newJournal(base map[string]string, steps ...map[string]string) journal {
 // fold returns what a journal stands for.
 func fold(r io.Reader) (map[string]string, codec.Extent, error) {
 	state := map[string]string{}
-	found, err := codec.DecodeJournal(r, func(keys, values []string) int {
+	found, err := codec.DecodeJournal(r, func(keys, values []string, _ []int64) int {
 		for i, key := range keys {
 			if _, exists := state[key]; exists {
 				return i
@@ -313,7 +313,7 @@ func BenchmarkStep(b *testing.B) {
 		for b.Loop() {
 			var step codec.Step
 			for _, key := range keys {
-				step.Set(key, key)
+				step.Set(codec.Entry{Key: key, Value: key})
 			}
 			line, _ := step.Line(codec.Chain{})
 			b.SetBytes(int64(len(line)))

@@ -35,14 +35,12 @@ func (c Chain) begin() []byte {
 // A Step is a line under construction. The zero Step changes nothing.
 type Step struct{ set, delete []byte }
 
-// Set has the step give key a value.
-func (s *Step) Set(key, value string) {
+// Set has the step set an entry.
+func (s *Step) Set(e Entry) {
 	if len(s.set) > 0 {
 		s.set = append(s.set, ',')
 	}
-	s.set = appendString(s.set, key)
-	s.set = append(s.set, ':')
-	s.set = appendString(s.set, value)
+	s.set = appendMember(s.set, e)
 }
 
 // Delete has the step remove key.

@@ -85,6 +85,15 @@ func (d *decoder) notString(found byte) error {
 	return d.wrong(found, fmt.Errorf("the value of %s %s", short(d.key), problem))
 }
 
+// notTimed returns the error for a value that is an object, but not of a string and a
+// deadline.
+func (d *decoder) notTimed(found byte) error { return d.wrong(found, d.ofValue(errNotTimed)) }
+
+// ofValue says of which value err is.
+func (d *decoder) ofValue(err error) error {
+	return fmt.Errorf("the value of %s: %w", short(d.key), err)
+}
+
 func (d *decoder) noComma(found byte) error {
 	return d.wrong(found, fmt.Errorf("neither a comma nor a closing brace after the value of %s", short(d.key)))
 }
@@ -98,7 +107,7 @@ func (d *decoder) badString(start int64, err error) error {
 	_, err = jsontext.NewDecoder(bytes.NewReader(d.quoted)).ReadValue()
 	errors.As(err, &fault)
 	if err = fault.Err; d.hasKey {
-		err = fmt.Errorf("the value of %s: %w", short(d.key), err)
+		err = d.ofValue(err)
 	}
 	return d.errorAt(start+fault.ByteOffset, err)
 }

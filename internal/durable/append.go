@@ -15,8 +15,8 @@ var ErrNotLive = errors.New("the file is not one to append to")
 // until the next CommitLive. Every other error ends the life of the file, too: its end is
 // unknown, and a further line would stand behind half a line or a lost one.
 //
-// Append may be called while another goroutine writes a Pending of this File, and not
-// during a Close.
+// Append may be called while another goroutine writes a Pending of this File, but not
+// during a Close, nor after a Close during the next Create.
 func (f *File) Append(line func() ([]byte, error)) error {
 	if f.claim == nil {
 		return ErrNotLive

@@ -140,6 +140,9 @@ const (
 // load to the next backup.
 func (f *File) HandOver() string { return f.path + handOverSuffix }
 
+// IsHandOver reports whether name, as Load and Read give it, is that of a hand-over file.
+func IsHandOver(name string) bool { return strings.HasSuffix(name, handOverSuffix) }
+
 // Previous returns the path of the copy that Commit makes of a file that another
 // program has written, and that Load makes of an older hand-over file.
 func (f *File) Previous() string { return f.path + previousSuffix }

@@ -72,7 +72,7 @@ func BenchmarkFill(b *testing.B) {
 		})
 		benchFill(b, "trie, all at once", n, func() any {
 			m := New()
-			m.AddAll(keys, keys)
+			m.AddAll(keys, keys, nil)
 			return m
 		})
 		benchFill(b, "map", n, func() any {

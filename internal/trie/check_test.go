@@ -16,6 +16,7 @@ type shape struct {
 	chained  int
 	levels   int
 	entries  int
+	timed    int // entries with a deadline
 }
 
 const (
@@ -28,13 +29,14 @@ func check(t require.TestingT, m *Map) shape {
 	found, err := inspect(m.root, m.hasher, m.epoch)
 	require.NoError(t, err)
 	require.Equal(t, m.size, found.entries, "size")
+	require.Equal(t, m.timed, found.timed, "entries with a deadline")
 	return found
 }
 
 // inspect returns the shape of the trie under root, or an error that names the
 // first broken invariant. No node may be newer than epoch.
 func inspect(root *branch, h hasher, epoch uint64) (shape, error) {
-	in := inspector{hasher: h, root: root, leaves: map[*leaf]bool{}, keys: map[string]bool{}}
+	in := inspector{hasher: h, root: root, leaves: map[*leaf]bool{}, keys: map[string]bool{}, deadlines: map[*deadlines]bool{}}
 	err := in.branch(root, place{shift: rootShift, epoch: epoch})
 	return in.found, err
 }
@@ -45,6 +47,8 @@ type inspector struct {
 	leaves map[*leaf]bool
 	keys   map[string]bool
 	found  shape
+
+	deadlines map[*deadlines]bool
 }
 
 // A place is the position of a node in the trie.
@@ -78,6 +82,11 @@ func (in *inspector) branch(b *branch, at place) error {
 // child inspects the child in slot i of b and returns the number of its slots.
 func (in *inspector) child(b *branch, i int, at place) (width int, err error) {
 	slot := b.slots[i]
+	if slot != (child{}) && !(slot.branch != nil && slot.leaf != nil) {
+		if bound := slot.bound(); bound != 0 && !isDue(b.earliest, bound) {
+			return 0, fmt.Errorf("slot %d: a bound of %d below one of %d", i, bound, b.earliest)
+		}
+	}
 	switch {
 	case (slot.branch == nil) == (slot.leaf == nil):
 		return 0, fmt.Errorf("slot %d: not exactly one of branch and leaf", i)
@@ -116,6 +125,12 @@ func (in *inspector) chain(l *leaf, at place) error {
 		return fmt.Errorf("a leaf in two places")
 	}
 	in.leaves[l] = true
+	for at := l; at != nil; at = at.next {
+		if at.deadlines != nil && in.deadlines[at.deadlines] {
+			return fmt.Errorf("two leaves share their deadlines")
+		}
+		in.deadlines[at.deadlines] = true
+	}
 	in.found.leaves++
 	if l.next != nil && (at.shift != lastShift || l.depth != indexBits || l.count == 0) {
 		return fmt.Errorf("a chain at shift %d and depth %d, its first leaf of %d", at.shift, l.depth, l.count)
@@ -144,29 +159,35 @@ func (in *inspector) entries(l *leaf, depth uint8, at place) error {
 	}
 	for i, e := range l.entries {
 		if i >= int(l.count) {
-			if e != (Entry{}) {
-				return fmt.Errorf("entry %d beyond the last: %q", i, e.Key)
+			if e != (pair{}) || l.entry(i).Deadline != 0 {
+				return fmt.Errorf("entry %d beyond the last: %q", i, e.key)
 			}
 			continue
 		}
 		in.found.entries++
-		hash := in.hash(e.Key)
+		if deadline := l.entry(i).Deadline; deadline != 0 {
+			in.found.timed++
+			if !isDue(l.deadlines.earliest, deadline) {
+				return fmt.Errorf("%q: ends at %d, before the bound %d of its leaf", e.key, deadline, l.deadlines.earliest)
+			}
+		}
+		hash := in.hash(e.key)
 		common := rootShift - at.shift + uint(depth)
 		if (hash^at.prefix)>>(64-common) != 0 {
-			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.Key, hash, common, at.prefix)
+			return fmt.Errorf("%q: %064b in a leaf of %d bits of %064b", e.key, hash, common, at.prefix)
 		}
 		if l.tags[i] != uint8(hash) {
-			return fmt.Errorf("%q: tag %#x, hash %#x", e.Key, l.tags[i], hash)
+			return fmt.Errorf("%q: tag %#x, hash %#x", e.key, l.tags[i], hash)
 		}
 		if l.paths[i] != uint16(hash>>pathShift) {
-			return fmt.Errorf("%q: path %#x, hash %#x", e.Key, l.paths[i], hash)
+			return fmt.Errorf("%q: path %#x, hash %#x", e.key, l.paths[i], hash)
 		}
-		if in.keys[e.Key] {
-			return fmt.Errorf("%q: there twice", e.Key)
+		if in.keys[e.key] {
+			return fmt.Errorf("%q: there twice", e.key)
 		}
-		in.keys[e.Key] = true
-		if value, ok := in.root.get(hash, e.Key); !ok || value != e.Value {
-			return fmt.Errorf("%q: not found", e.Key)
+		in.keys[e.key] = true
+		if at, j := in.root.find(hash, e.key); at != l || j != i {
+			return fmt.Errorf("%q: not found", e.key)
 		}
 	}
 	return nil
@@ -193,15 +214,21 @@ func walk(b *branch, onBranch func(*branch) bool, onLeaf func(*leaf)) {
 
 // A frozen is a copy of all nodes of a view.
 type frozen struct {
-	branches map[*branch]branch
-	leaves   map[*leaf]leaf
+	branches  map[*branch]branch
+	leaves    map[*leaf]leaf
+	deadlines map[*deadlines]deadlines
 }
 
 func freeze(v View) frozen {
-	f := frozen{map[*branch]branch{}, map[*leaf]leaf{}}
+	f := frozen{map[*branch]branch{}, map[*leaf]leaf{}, map[*deadlines]deadlines{}}
 	walk(v.root,
 		func(b *branch) bool { f.branches[b] = *b; return true },
-		func(l *leaf) { f.leaves[l] = *l })
+		func(l *leaf) {
+			f.leaves[l] = *l
+			if l.deadlines != nil {
+				f.deadlines[l.deadlines] = *l.deadlines
+			}
+		})
 	return f
 }
 
@@ -214,6 +241,11 @@ func (f frozen) unchanged() bool {
 	}
 	for l, was := range f.leaves {
 		if *l != was {
+			return false
+		}
+	}
+	for d, was := range f.deadlines {
+		if *d != was {
 			return false
 		}
 	}
@@ -243,14 +275,36 @@ func TestInspectionNotices(t *testing.T) {
 		{"a leaf deeper than can be", "a leaf of depth", func(m *Map) { leafOf(m, "key 1").depth = 5 }},
 		{"an entry left behind", "beyond the last", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.entries[leafSize-1] = Entry{"left", "behind"}
+			l.entries[leafSize-1] = pair{"left", "behind"}
 		}},
 		{"a wrong tag", "tag", func(m *Map) { leafOf(m, "key 1").tags[0]++ }},
 		{"a wrong path", "path", func(m *Map) { leafOf(m, "key 1").paths[0]++ }},
-		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].Key = elsewhere(m, "key 1") }},
+		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].key = elsewhere(m, "key 1") }},
 		{"a key twice", "", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.add(m.hash(l.entries[0].Key), l.entries[0])
+			l.add(m.hash(l.entries[0].key), l.entry(0))
+		}},
+		{"a deadline left behind", "beyond the last", func(m *Map) {
+			l := leafOf(m, "key 1")
+			l.deadlines = new(deadlines)
+			l.deadlines.of[leafSize-1] = 7
+		}},
+		{"a deadline before the bound of its leaf", "the bound", func(m *Map) {
+			m.Replace(Entry{"key 1", "", 7})
+			leafOf(m, "key 1").deadlines.earliest++
+		}},
+		{"a leaf without a bound", "the bound", func(m *Map) {
+			m.Replace(Entry{"key 1", "", 7})
+			leafOf(m, "key 1").deadlines.earliest = 0
+		}},
+		{"a bound before that of the branch", "below one of", func(m *Map) {
+			m.Replace(Entry{"key 1", "", 7})
+			m.root.earliest++
+		}},
+		{"shared deadlines", "share", func(m *Map) {
+			m.Replace(Entry{"key 1", "", 7})
+			m.Replace(Entry{elsewhere(m, "key 1"), "", 7})
+			leafOf(m, elsewhere(m, "key 1")).deadlines = leafOf(m, "key 1").deadlines
 		}},
 		{"a leaf of the future", "epoch", func(m *Map) { leafOf(m, "key 1").epoch = m.epoch + 1 }},
 		{"a branch of the future", "epoch", func(m *Map) { m.root.slots[3].branch.epoch = m.epoch + 1 }},
@@ -281,7 +335,7 @@ func TestInspectionNotices(t *testing.T) {
 // makeRoom deletes entries of a nearly full leaf, but not the first entry.
 func makeRoom(m *Map, l *leaf) {
 	for l.count > leafSize-2 {
-		m.Delete(l.entries[1].Key)
+		m.Delete(l.entries[1].key)
 	}
 }
 
@@ -298,16 +352,18 @@ func elsewhere(m *Map, key string) string {
 // A negative control: unchanged notices every kind of write to a node.
 func TestFreezeNotices(t *testing.T) {
 	for name, write := range map[string]func(l *leaf, b *branch){
-		"a value":  func(l *leaf, b *branch) { l.entries[0].Value = "new" },
+		"a value":  func(l *leaf, b *branch) { l.entries[0].value = "new" },
 		"a count":  func(l *leaf, b *branch) { l.count-- },
 		"a tag":    func(l *leaf, b *branch) { l.tags[0]++ },
 		"a chain":  func(l *leaf, b *branch) { l.next = &leaf{} },
 		"a child":  func(l *leaf, b *branch) { b.slots[0] = child{leaf: &leaf{}} },
 		"an epoch": func(l *leaf, b *branch) { b.epoch++ },
+		"a bound":  func(l *leaf, b *branch) { b.earliest++ },
+		"an end":   func(l *leaf, b *branch) { l.deadlines.of[0]++ },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := New()
-			m.Set("key", "old")
+			m.Replace(Entry{"key", "old", 7})
 			v := m.View()
 			f := freeze(v)
 			require.True(t, f.unchanged())

@@ -15,12 +15,12 @@ func wanted(old, new map[string]string) map[string]Change {
 	all := map[string]Change{}
 	for key, value := range new {
 		if was, existed := old[key]; !existed || was != value {
-			all[key] = Change{key, was, value, existed, true}
+			all[key] = Change{key, was, value, existed, true, 0}
 		}
 	}
 	for key, was := range old {
 		if _, exists := new[key]; !exists {
-			all[key] = Change{key, was, "", true, false}
+			all[key] = Change{key, was, "", true, false, 0}
 		}
 	}
 	return all
@@ -211,14 +211,14 @@ func changed(n, changes int) (old, new View, model map[string]Change) {
 		switch k := key(i * n / changes); i % 3 {
 		case 0:
 			m.Set(k, "new")
-			model[k] = Change{k, "v", "new", true, true}
+			model[k] = Change{k, "v", "new", true, true, 0}
 		case 1:
 			m.Delete(k)
-			model[k] = Change{k, "v", "", true, false}
+			model[k] = Change{k, "v", "", true, false, 0}
 		case 2:
 			k += " new"
 			m.Set(k, "new")
-			model[k] = Change{k, "", "new", false, true}
+			model[k] = Change{k, "", "new", false, true, 0}
 		}
 	}
 	return old, m.View(), model

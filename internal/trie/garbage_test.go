@@ -36,8 +36,8 @@ func colliding(n int) *Map {
 // overwrites are the ways to be rid of the strings of the key "large".
 var overwrites = map[string]func(m *Map){
 	"Set":     func(m *Map) { m.Set("large", "small") },
-	"AddAll":  func(m *Map) { m.AddAll([]string{"large", "not added"}, []string{"small", ""}) },
-	"Replace": func(m *Map) { m.Replace(Entry{"large", "small"}) },
+	"AddAll":  func(m *Map) { m.AddAll([]string{"large", "not added"}, []string{"small", ""}, nil) },
+	"Replace": func(m *Map) { m.Replace(Entry{Key: "large", Value: "small"}) },
 	"Delete":  func(m *Map) { m.Delete("large") },
 	"Remove":  func(m *Map) { m.Remove("large") },
 	"Delete, Set": func(m *Map) {
@@ -102,12 +102,12 @@ func weakOf(s string) weak.Pointer[byte] { return weak.Make(unsafe.StringData(s)
 func TestAnUndoneWriteLeavesNoStrings(t *testing.T) {
 	for where, population := range populations {
 		for name, write := range map[string]func(m *Map, key string) (Entry, bool){
-			"Replace": func(m *Map, key string) (Entry, bool) { return m.Replace(Entry{key, "new"}) },
+			"Replace": func(m *Map, key string) (Entry, bool) { return m.Replace(Entry{Key: key, Value: "new"}) },
 			"Remove":  func(m *Map, key string) (Entry, bool) { return m.Remove(key) },
 		} {
 			t.Run(name+" "+where, func(t *testing.T) {
 				m := population()
-				before := Entry{strings.Clone("large"), strings.Clone("old value")}
+				before := Entry{Key: strings.Clone("large"), Value: strings.Clone("old value")}
 				m.Set(before.Key, before.Value)
 				whole := undone(t, m, write)
 				runtime.GC()

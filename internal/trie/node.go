@@ -18,6 +18,11 @@ const leafSize = 32
 type branch struct {
 	slots [fanout]child // first, so that no child straddles two cache lines
 	epoch uint64
+
+	// earliest is 0 if no entry below has a deadline, else a lower bound of the deadlines
+	// below. A write that removes a deadline leaves the bound unchanged: an exact bound
+	// would need a look at all entries beside. See Map.Expire.
+	earliest int64
 }
 
 // A child is a branch or a leaf. Two fields rather than an interface: telling a
@@ -55,46 +60,71 @@ type leaf struct {
 	// Invariant: only the first leaf of a chain has room.
 	next *leaf
 
+	// deadlines is nil if no entry has a deadline. The field takes no memory: the allocator
+	// would round up to these 8 bytes anyway.
+	//
+	// Invariant: no two leaves share their deadlines.
+	deadlines *deadlines
+
 	// Invariant: entries[count:] are zero and keep no string alive.
-	entries [leafSize]Entry
+	entries [leafSize]pair
 }
+
+// A pair is an entry without its deadline.
+type pair struct{ key, value string }
 
 // slotIndex returns the slot that hash picks in a branch at shift. A shift is at
 // most rootShift; the %64 changes no result, but spares the CPU a comparison.
 func slotIndex(hash uint64, shift uint) uint64 { return hash >> (shift % 64) % fanout }
 
-// get returns the value of key under b, the root.
-func (b *branch) get(hash uint64, key string) (value string, ok bool) {
-	shift := uint(rootShift)
-	for {
+// find returns the leaf that holds key under b, the root, and the index of its entry.
+// If key is missing, at is nil and i has no meaning.
+func (b *branch) find(hash uint64, key string) (at *leaf, i int) {
+	return b.leafOf(hash).find(hash, key)
+}
+
+// leafOf returns the leaf under b, the root, that hash leads to.
+func (b *branch) leafOf(hash uint64) *leaf {
+	for shift := uint(rootShift); ; shift -= indexBits {
 		slot := &b.slots[slotIndex(hash, shift)]
 		if slot.branch == nil {
-			if at, i := slot.leaf.find(hash, key); at != nil {
-				return at.entries[i].Value, true
-			}
-			return "", false
+			return slot.leaf
 		}
 		b = slot.branch
-		shift -= indexBits
 	}
 }
 
-// fetchLeaves reads a little of every leaf under b that one of hashes leads to,
-// where set will read and write. Like leaf.fetch it only reads, and nothing uses
-// the sum: any other result, or no call at all, changes the time alone
-// (go test -bench Fill ./internal/trie).
+// get returns the value of key under b, the root, unless the entry is over.
+func (b *branch) get(hash uint64, key string, now int64) (value string, ok bool) {
+	if at, i := b.leafOf(hash).find(hash, key); at != nil && !at.isOver(i, now) {
+		return at.entries[i].value, true
+	}
+	return "", false
+}
+
+// fetchEntries reads a little of the leaf under b that each hash leads to, then of the
+// entry in that leaf, then of the key of that entry. Each step is taken for all hashes
+// before the next step, so the CPU waits for many reads at a time. Nothing uses the sum, as
+// in leaf.fetch: a wrong result, or no call at all, changes the time alone (bench/ratios,
+// "Set among many"; go test -bench Fill ./internal/trie).
 //
 //go:noinline
-func (b *branch) fetchLeaves(hashes []uint64) (sum byte) {
-	for _, hash := range hashes {
-		at, shift := b, uint(rootShift)
-		slot := at.slots[slotIndex(hash, shift)]
-		for slot.branch != nil {
-			at, shift = slot.branch, shift-indexBits
-			slot = at.slots[slotIndex(hash, shift)]
+func (b *branch) fetchEntries(hashes *[atOnce]uint64, n int) (sum byte) {
+	var leaves [atOnce]*leaf
+	for i, hash := range hashes[:n] {
+		leaves[i] = b.leafOf(hash)
+		sum += leaves[i].tags[0] + byte(leaves[i].paths[0])
+	}
+	var entries [atOnce]*pair
+	for i, hash := range hashes[:n] {
+		l := leaves[i]
+		entries[i] = &l.entries[bits.TrailingZeros32(l.tagged(hash))%leafSize]
+		sum += byte(len(entries[i].key)) + byte(len(l.entries[l.count%leafSize].key))
+	}
+	for _, e := range entries[:n] {
+		if e.key != "" {
+			sum += e.key[0]
 		}
-		l := slot.leaf
-		sum += l.tags[0] + byte(l.paths[0]) + byte(len(l.entries[l.count%leafSize].Key))
 	}
 	return sum
 }
@@ -109,15 +139,12 @@ func (b *branch) place(l *leaf, shift uint, hash uint64) {
 	}
 }
 
-// all calls yield for every entry under b until it returns false.
-func (b *branch) all(yield func(key, value string) bool) bool { return b.allIn(0, fanout, yield) }
-
-// allIn is all for the children in width slots, from slot i on. The last of them must
-// end there.
-func (b *branch) allIn(i, width int, yield func(key, value string) bool) bool {
+// leaves calls yield for every leaf in width slots of b, from slot i on, until yield
+// returns false. The last child must end there.
+func (b *branch) leaves(i, width int, yield func(l *leaf) bool) bool {
 	for end := i + width; i < end; {
 		if below := b.slots[i].branch; below != nil {
-			if !below.all(yield) {
+			if !below.leaves(0, fanout, yield) {
 				return false
 			}
 			i++
@@ -126,11 +153,8 @@ func (b *branch) allIn(i, width int, yield func(key, value string) bool) bool {
 		l := b.slots[i].leaf
 		i += fanout >> l.depth
 		for ; l != nil; l = l.next {
-			l.fetch()
-			for j := range l.entries[:l.count] {
-				if !yield(l.entries[j].Key, l.entries[j].Value) {
-					return false
-				}
+			if !yield(l) {
+				return false
 			}
 		}
 	}
@@ -147,11 +171,11 @@ func (b *branch) allIn(i, width int, yield func(key, value string) bool) bool {
 func (l *leaf) fetch() (sum byte) {
 	for i := range l.entries[:l.count] {
 		e := &l.entries[i]
-		if e.Key != "" {
-			sum += e.Key[0]
+		if e.key != "" {
+			sum += e.key[0]
 		}
-		if e.Value != "" {
-			sum += e.Value[0]
+		if e.value != "" {
+			sum += e.value[0]
 		}
 	}
 	return sum
@@ -163,7 +187,7 @@ func (l *leaf) find(hash uint64, key string) (at *leaf, i int) {
 	for ; l != nil; l = l.next {
 		for tagged := l.tagged(hash); tagged != 0; tagged &= tagged - 1 {
 			i := bits.TrailingZeros32(tagged) % leafSize
-			if l.entries[i].Key == key {
+			if l.entries[i].key == key {
 				return l, i
 			}
 		}
@@ -199,10 +223,27 @@ func same(tags []uint8, tag uint64) uint32 {
 	return uint32(zeros >> 7 * 0x0102040810204080 >> 56)
 }
 
+// entry returns entry i.
+func (l *leaf) entry(i int) Entry {
+	e := Entry{Key: l.entries[i].key, Value: l.entries[i].value}
+	if l.deadlines != nil {
+		e.Deadline = l.deadlines.of[i]
+	}
+	return e
+}
+
+// setEntry makes e entry i.
+func (l *leaf) setEntry(i int, e Entry) {
+	l.entries[i] = pair{e.Key, e.Value}
+	if l.deadlines != nil || e.Deadline != 0 {
+		l.setDeadline(i, e.Deadline)
+	}
+}
+
 // add puts e into l, which has room for it.
 func (l *leaf) add(hash uint64, e Entry) {
 	l.tags[l.count], l.paths[l.count] = uint8(hash), uint16(hash>>pathShift)
-	l.entries[l.count] = e
+	l.setEntry(int(l.count), e)
 	l.count++
 }
 
@@ -214,17 +255,18 @@ func (l *leaf) take(from *leaf, i int) {
 
 // put makes entry i of from, with its hash, entry at of l.
 func (l *leaf) put(at int, from *leaf, i int) {
-	l.tags[at], l.paths[at], l.entries[at] = from.tags[i], from.paths[i], from.entries[i]
+	l.tags[at], l.paths[at] = from.tags[i], from.paths[i]
+	l.setEntry(at, from.entry(i))
 }
 
 // remove takes the entry of key out of the chain and returns it. The key must be
 // present. The last entry of the first leaf fills the gap.
 func (l *leaf) remove(hash uint64, key string) (old Entry) {
 	at, i := l.find(hash, key)
-	old = at.entries[i]
+	old = at.entry(i)
 	l.count--
 	at.put(i, l, int(l.count))
-	l.entries[l.count] = Entry{}
+	l.setEntry(int(l.count), Entry{})
 	if l.count == 0 && l.next != nil {
 		*l = *l.next
 	}
@@ -235,6 +277,10 @@ func (l *leaf) remove(hash uint64, key string) (old Entry) {
 func (l *leaf) copied(epoch uint64) *leaf {
 	c := *l
 	c.epoch = epoch
+	if l.deadlines != nil {
+		d := *l.deadlines
+		c.deadlines = &d
+	}
 	if l.next != nil {
 		c.next = l.next.copied(epoch)
 	}

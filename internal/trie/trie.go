@@ -31,6 +31,10 @@ const (
 	pathShift = rootShift - 16
 )
 
+// atOnce is for how many keys ReadAhead and AddAll read ahead. 16 and 256 are slower in
+// BenchmarkFill.
+const atOnce = 64
+
 // A Map maps strings to strings. A Map belongs to one goroutine at a time; any
 // number of goroutines may read its views meanwhile.
 type Map struct {
@@ -42,67 +46,103 @@ type Map struct {
 	//
 	// Invariant: a node is changed only while node.epoch == epoch.
 	epoch uint64
+
+	now   int64 // the time, or 0 in a map that was never told
+	timed int   // how many entries have a deadline
 }
 
 // An Entry is a key and its value, both as the map keeps them: the same strings,
 // not equal ones.
-type Entry struct{ Key, Value string }
+type Entry struct {
+	Key, Value string
+	Deadline   int64 // in nanoseconds since 1970, or 0
+}
 
 // New returns an empty map with a random hash seed, so that an
 // attacker cannot choose keys that collide.
-func New() *Map {
-	m := &Map{hasher: hasher{seed: maphash.MakeSeed(), keep: ^uint64(0)}}
+func New() *Map { return newMap(hasher{seed: maphash.MakeSeed(), keep: ^uint64(0)}) }
+
+// NewLike returns an empty map that the map of v can adopt.
+func NewLike(v View) *Map { return newMap(v.hasher) }
+
+func newMap(h hasher) *Map {
+	m := &Map{hasher: h}
 	m.root = m.branchOver(&leaf{})
 	return m
 }
 
-// Len returns the number of entries, in constant time.
-func (m *Map) Len() int { return m.size }
+// Len is Len of a View.
+func (m *Map) Len() int { return m.current().Len() }
 
 // Get returns the value of key, and whether key is in the map.
 func (m *Map) Get(key string) (value string, ok bool) {
-	return m.root.get(m.hash(key), key)
+	return m.root.get(m.hash(key), key, m.now)
 }
 
-// Set gives key a value and returns the previous value, if any. From now on the
-// map keeps the given strings alive, and no earlier key or value.
+// Entry is Get for the whole entry.
+func (m *Map) Entry(key string) (e Entry, ok bool) { return m.current().Entry(key) }
+
+// Deadline returns the deadline of key, or 0 if key has none or is not in the map.
+func (m *Map) Deadline(key string) int64 { return m.current().Deadline(key) }
+
+// Set gives key a value, without a deadline, and returns the previous value, if any.
+// From now on the map keeps the given strings alive, and no earlier key or value.
 //
 // Set copies at most one leaf and the branches above, and divides at most the
 // leaf that overflows.
 func (m *Map) Set(key, value string) (old string, existed bool) {
-	before, existed := m.Replace(Entry{key, value})
+	before, existed := m.Replace(Entry{Key: key, Value: value})
 	return before.Value, existed
 }
 
-// Replace is Set for a caller that may undo the write: it returns the whole
-// previous entry. The two keys are equal, but each may be cut from another large
+// Replace is Set for an entry with a deadline, and for a caller that may undo the write:
+// it returns the whole previous entry, also one that is over. The two keys are equal, but each may be cut from another large
 // string, of which the map keeps all bytes alive.
 func (m *Map) Replace(e Entry) (old Entry, existed bool) {
 	return m.set(m.hash(e.Key), e)
 }
 
-// AddAll sets keys to values in order. It stops after the first key that was in
-// the map before, and returns the number of keys that were not. To fill a large
-// map, AddAll takes about two thirds of the time that Set takes
+// AddAll sets keys to values in order, with deadlines, unless deadlines is nil. It stops
+// after the first key that was in the map before, and returns the number of keys that were
+// not. To fill a large map, AddAll takes about two thirds of the time that Set takes
 // (go test -bench Fill ./internal/trie).
-func (m *Map) AddAll(keys, values []string) (added int) {
-	const atOnce = 64 // 16 and 256 are slower in BenchmarkFill
+func (m *Map) AddAll(keys, values []string, deadlines []int64) (added int) {
 	var hashes [atOnce]uint64
 	for len(keys) > 0 {
 		group := keys[:min(atOnce, len(keys))]
 		for i, key := range group {
 			hashes[i] = m.hash(key)
 		}
-		m.root.fetchLeaves(hashes[:len(group)])
+		m.root.fetchEntries(&hashes, len(group))
 		for i, key := range group {
-			if _, existed := m.set(hashes[i], Entry{key, values[i]}); existed {
+			e := Entry{Key: key, Value: values[added]}
+			if deadlines != nil {
+				e.Deadline = deadlines[added]
+			}
+			if _, existed := m.set(hashes[i], e); existed {
 				return added
 			}
 			added++
 		}
-		keys, values = keys[len(group):], values[len(group):]
+		keys = keys[len(group):]
 	}
 	return added
+}
+
+// ReadAhead reads what the next calls for these keys will read, of up to atOnce keys, and
+// changes only the time that they take: in a map that is larger than the caches each of
+// them waits for memory. In a smaller map ReadAhead does nothing.
+func (m *Map) ReadAhead(keys []string) {
+	const cached = 8_000 // entries; about a megabyte
+	if m.size < cached {
+		return
+	}
+	var hashes [atOnce]uint64
+	n := min(len(keys), atOnce)
+	for i, key := range keys[:n] {
+		hashes[i] = m.hash(key)
+	}
+	m.root.fetchEntries(&hashes, n)
 }
 
 // set is Replace with the hash of e.Key.
@@ -110,17 +150,19 @@ func (m *Map) set(hash uint64, e Entry) (old Entry, existed bool) {
 	m.root = m.writableBranch(m.root)
 	b := m.root
 	for shift := uint(rootShift); ; shift -= indexBits {
+		if e.Deadline != 0 {
+			b.earliest = earlier(b.earliest, e.Deadline)
+		}
 		slot := &b.slots[slotIndex(hash, shift)]
 		for slot.branch == nil {
 			l := m.writableLeaf(b, shift, hash)
 			if at, i := l.find(hash, e.Key); at != nil {
-				// The key, too: the old one may be a small part of a large string.
-				old, at.entries[i] = at.entries[i], e
-				return old, true
+				return m.replaceAt(at, i, e)
 			}
 			if l.count < leafSize {
 				l.add(hash, e)
 				m.size++
+				m.count(e, 1)
 				return old, false
 			}
 			switch {
@@ -139,6 +181,23 @@ func (m *Map) set(hash uint64, e Entry) (old Entry, existed bool) {
 	}
 }
 
+// replaceAt replaces entry i of l. The key, too: the old one may be a small part of a
+// large string.
+func (m *Map) replaceAt(l *leaf, i int, e Entry) (old Entry, existed bool) {
+	old = l.entry(i)
+	l.setEntry(i, e)
+	m.count(old, -1)
+	m.count(e, 1)
+	return old, true
+}
+
+// count counts e, if it has a deadline.
+func (m *Map) count(e Entry, n int) {
+	if e.Deadline != 0 {
+		m.timed += n
+	}
+}
+
 // Delete removes key and returns the previous value, if any. Small leaves are
 // joined again, so deleting frees memory.
 func (m *Map) Delete(key string) (old string, existed bool) {
@@ -147,22 +206,51 @@ func (m *Map) Delete(key string) (old string, existed bool) {
 }
 
 // Remove is Delete for a caller that may undo the write, by Replace: it returns
-// the whole previous entry.
+// the whole previous entry, also one that is over.
 func (m *Map) Remove(key string) (old Entry, existed bool) {
 	hash := m.hash(key)
-	if _, ok := m.root.get(hash, key); !ok {
+	if at, _ := m.root.find(hash, key); at == nil {
 		return Entry{}, false // nothing to change, so nothing to copy
 	}
 	m.root = m.writableBranch(m.root)
 	m.size--
-	return m.deleteBelow(m.root, rootShift, hash, key), true
+	old = m.deleteBelow(m.root, rootShift, hash, key)
+	m.count(old, -1)
+	return old, true
 }
 
 // View returns the map as of now, in constant time. Later writes do not show in
-// the view.
+// the view, and entries that are over later do.
 func (m *Map) View() View {
 	m.epoch++
-	return View{hasher: m.hasher, root: m.root, size: m.size}
+	return m.current()
+}
+
+// current returns the map as a view that the next write may change.
+func (m *Map) current() View {
+	return View{hasher: m.hasher, root: m.root, size: m.size, timed: m.timed, now: m.now}
+}
+
+// Clear removes all entries, in constant time, and returns the map before.
+func (m *Map) Clear() (before View) {
+	before = m.View()
+	m.Restore(View{root: m.branchOver(&leaf{epoch: m.epoch})})
+	return before
+}
+
+// Restore makes the map what it was in v, a view of it, in constant time. The time stays.
+func (m *Map) Restore(v View) { m.root, m.size, m.timed = v.root, v.size, v.timed }
+
+// Adopt replaces the contents of m by those of other, in constant time. other must be of
+// NewLike, and must not be used afterwards.
+//
+// Invariant: no node is newer than m.epoch, and those of other are views' from now on.
+func (m *Map) Adopt(other *Map) {
+	if m.hasher != other.hasher {
+		panic("trie: Adopt of a map with another hash")
+	}
+	m.epoch = max(m.epoch, other.epoch) + 1
+	m.Restore(other.current())
 }
 
 // deleteBelow deletes key under b. The key must be present and b writable.
@@ -188,7 +276,7 @@ func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old E
 
 // branchOver returns a branch of the current epoch with l in every slot.
 func (m *Map) branchOver(l *leaf) *branch {
-	b := &branch{epoch: m.epoch}
+	b := &branch{epoch: m.epoch, earliest: l.bound()}
 	for i := range b.slots {
 		b.slots[i].leaf = l
 	}
@@ -238,7 +326,7 @@ func (m *Map) hashBit(l *leaf, i int, bit uint) uint64 {
 	if bit >= pathShift && bit < rootShift {
 		return uint64(l.paths[i]>>(bit-pathShift)) & 1
 	}
-	return m.hash(l.entries[i].Key) >> bit & 1
+	return m.hash(l.entries[i].key) >> bit & 1
 }
 
 // join replaces two small halves by one leaf, repeatedly. The joined leaf is at
@@ -268,22 +356,64 @@ func (m *Map) join(b *branch, shift uint, hash uint64) {
 // goroutines may read it at once. The zero View is not usable.
 type View struct {
 	hasher
-	root *branch
-	size int
+	root  *branch
+	size  int   // with the entries that are over
+	timed int   // how many entries have a deadline
+	now   int64 // what is over is not in the view
 }
 
-// Len returns the number of entries, in constant time.
-func (v View) Len() int { return v.size }
+// Len returns the number of entries. It takes constant time, unless entries are over and
+// not removed yet: then time in proportion to their number.
+func (v View) Len() int { return v.size - v.root.countOver(v.now) }
 
 // Get returns the value of key, and whether key is in the view.
 func (v View) Get(key string) (value string, ok bool) {
-	return v.root.get(v.hash(key), key)
+	return v.root.get(v.hash(key), key, v.now)
+}
+
+// Entry is Get for the whole entry.
+func (v View) Entry(key string) (e Entry, ok bool) {
+	if at, i := v.root.find(v.hash(key), key); at != nil && !at.isOver(i, v.now) {
+		return at.entry(i), true
+	}
+	return Entry{}, false
+}
+
+// Deadline returns the deadline of key, or 0 if key has none or is not in the view.
+func (v View) Deadline(key string) int64 {
+	e, _ := v.Entry(key)
+	return e.Deadline
 }
 
 // All calls yield for every entry, in no particular order, until yield returns
 // false.
 func (v View) All(yield func(key, value string) bool) {
-	v.root.all(yield)
+	v.root.leaves(0, fanout, func(l *leaf) bool {
+		l.fetch()
+		for i := range l.entries[:l.count] {
+			if !l.isOver(i, v.now) && !yield(l.entries[i].key, l.entries[i].value) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Entries is All with the deadlines.
+func (v View) Entries(yield func(Entry) bool) { v.root.entries(0, fanout, v.now, yield) }
+
+// entries calls yield for the entries in width slots of b, from slot i on, that are not
+// over.
+func (b *branch) entries(i, width int, now int64, yield func(Entry) bool) bool {
+	return b.leaves(i, width, func(l *leaf) bool {
+		l.fetch()
+		for i := range l.entries[:l.count] {
+			if !l.isOver(i, now) && !yield(l.entry(i)) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // A hasher hashes the keys of one map and its views.

@@ -60,7 +60,7 @@ func (w *twin) addAll(t require.TestingT, keys, values []string) {
 			break
 		}
 	}
-	require.Equal(t, want, w.m.AddAll(keys, values))
+	require.Equal(t, want, w.m.AddAll(keys, values, nil))
 }
 
 func (w *twin) delete(t require.TestingT, key string) {
@@ -82,7 +82,7 @@ func (w *twin) drop(i int) { w.views = slices.Delete(w.views, i, i+1) }
 // the map.
 func (w *twin) check(t require.TestingT) shape {
 	require.Equal(t, len(w.model), w.m.Len())
-	requireSame(t, w.model, View{w.m.hasher, w.m.root, w.m.size}) // View() would start an epoch
+	requireSame(t, w.model, w.m.current()) // View() would start an epoch
 	for _, seen := range w.views {
 		requireSame(t, seen.model, seen.view)
 		require.True(t, seen.nodes.unchanged(), "a node of a view was written to")

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,7 +41,7 @@ type operation struct {
 func step(before state, op operation, seen state) (ok bool, after state) {
 	after = before
 	switch op.what {
-	case "set":
+	case "set", "set with ttl":
 		after[op.key] = op.value
 	case "delete":
 		after[op.key] = ""
@@ -52,6 +54,26 @@ func step(before state, op operation, seen state) (ok bool, after state) {
 		return seen == before, after
 	case "fail": // an Update that writes, and fails
 		return seen == before, after
+	case "get or set":
+		if before[op.key] == "" {
+			after[op.key] = op.value
+		}
+		return seen[op.key] == after[op.key], after
+	case "compare and swap": // "0" by a value; seen tells whether it was swapped
+		if before[op.key] != "0" {
+			return seen == state{}, after
+		}
+		after[op.key] = op.value
+		return seen != state{}, after
+	case "increment":
+		n, _ := strconv.Atoi(before[op.key])
+		after[op.key] = strconv.Itoa(n + 1)
+		return seen[op.key] == after[op.key], after
+	case "clear": // an Update that removes all and sets one
+		after = state{}
+		after[op.key] = op.value
+	case "read":
+		after = state{op.value, ""}
 	}
 	return true, after
 }
@@ -118,8 +140,40 @@ func apply(t *testing.T, store *genie.Store, file string, op operation) (seen st
 	case "fail":
 		require.ErrorIs(t, store.Update(func(tx *genie.Tx) error {
 			seen = swap(tx)
+			tx.Clear()
 			return errWanted
 		}), errWanted)
+	default:
+		return applyNew(t, store, op)
+	}
+	return seen
+}
+
+// applyNew is apply for the calls of one key, of deadlines, and of all entries.
+func applyNew(t *testing.T, store *genie.Store, op operation) (seen state) {
+	key := keys[op.key]
+	switch op.what {
+	case "set with ttl":
+		store.SetWithTTL(key, op.value, time.Hour)
+	case "get or set":
+		seen[op.key], _ = store.GetOrSet(key, op.value)
+	case "compare and swap":
+		if store.CompareAndSwap(key, "0", op.value) {
+			seen[op.key] = op.value
+		}
+	case "increment":
+		sum, err := store.Increment(key, 1)
+		require.NoError(t, err)
+		seen[op.key] = strconv.FormatInt(sum, 10)
+	case "clear":
+		require.NoError(t, store.Update(func(tx *genie.Tx) error {
+			tx.Clear()
+			tx.Set(key, op.value)
+			return nil
+		}))
+	case "read":
+		_, err := store.ReadFrom(strings.NewReader(fmt.Sprintf(`{"a":%q}`, op.value)))
+		require.NoError(t, err)
 	}
 	return seen
 }
@@ -141,13 +195,23 @@ func swap(tx *genie.Tx) (seen state) {
 func fromFile(t *testing.T, file string) state {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	var m map[string]string
+	values := map[string]string{}
+	var m map[string]any
 	require.NoError(t, json.Unmarshal(text, &m))
-	return fromMap(m)
+	for key, value := range m {
+		if timed, ok := value.(map[string]any); ok {
+			value = timed["value"]
+		}
+		values[key] = value.(string)
+	}
+	return fromMap(values)
 }
 
 func TestLinearizable(t *testing.T) {
-	whats := []string{"set", "get", "delete", "swap", "snapshot", "view", "fail", "get", "set"}
+	whats := []string{
+		"set", "get", "delete", "swap", "snapshot", "view", "fail", "get", "set",
+		"get or set", "compare and swap", "increment", "get", "set with ttl", "clear", "get", "read", "increment",
+	}
 	for round := range 30 {
 		file := filepath.Join(t.TempDir(), "store.json")
 		store, err := genie.NewStore(genie.WithPath(file))
@@ -158,7 +222,7 @@ func TestLinearizable(t *testing.T) {
 			wg.Go(func() {
 				for i := range 40 {
 					n := client + i*7 + round
-					op := operation{whats[n%len(whats)], n / 3 % 2, fmt.Sprintf("%d.%d", client, i)}
+					op := operation{whats[n%len(whats)], n / 3 % 2, strconv.Itoa(n % 3 * (1 + client*100 + i))}
 					if client == 0 && i%4 == 0 { // the only one: a later backup would hide an earlier
 						op = operation{what: "backup"}
 					}
@@ -186,6 +250,12 @@ func TestFaultyHistoriesAreSeen(t *testing.T) {
 		"a torn view":        {{set(0, "1"), state{}}, {set(1, "1"), state{}}, {operation{what: "view"}, state{"", "1"}}},
 		"a stale backup":     {{set(0, "1"), state{}}, {operation{what: "backup"}, state{}}},
 		"half an update":     {{set(0, "1"), state{}}, {operation{what: "swap"}, state{"1"}}, {operation{what: "view"}, state{"1", "1"}}},
+		"a lost increment":   {{operation{"increment", 0, ""}, state{"1"}}, {operation{"increment", 0, ""}, state{"1"}}},
+		"a swap of another":  {{set(0, "1"), state{}}, {operation{"compare and swap", 0, "2"}, state{"2"}}},
+		"no swap":            {{set(0, "0"), state{}}, {operation{"compare and swap", 0, "2"}, state{}}},
+		"set over a value":   {{set(0, "1"), state{}}, {operation{"get or set", 0, "2"}, state{"2"}}},
+		"half a clear":       {{set(1, "1"), state{}}, {operation{"clear", 0, "2"}, state{}}, {operation{what: "view"}, state{"2", "1"}}},
+		"half a read":        {{set(1, "1"), state{}}, {operation{"read", 0, "2"}, state{}}, {operation{what: "view"}, state{"2", "1"}}},
 		"a failed one stays": {{set(0, "1"), state{}}, {operation{what: "fail"}, state{"1"}}, {operation{what: "view"}, state{"", "1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
