@@ -29,6 +29,7 @@ func (f *File) Load(read func(name string, r io.Reader) error) error {
 		return err
 	}
 	defer leave()
+	f.dropLive() // a load moves the file, and Append must not follow to the hand-over file
 	given := attempt{read: read}
 	for range attempts {
 		if err := f.load(given.next()); !errors.Is(err, errChanged) {
