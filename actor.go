@@ -39,7 +39,8 @@ const mailboxCapacity = 512
 //  4. A full mailbox drains: each of its senders has swapped or is about to, so an owner
 //     runs or is about to. With capacity 0 the first sender would wait for an owner that
 //     only this sender can start.
-//  5. The owner never waits for a command: a receive from an empty mailbox ends the group.
+//  5. The owner never waits for a command: only the owner receives, and no more than the
+//     mailbox has.
 //
 // An owner may find nothing to do, if the owner before has received the command of a sender
 // that had yet to swap.
@@ -87,33 +88,52 @@ func (s *Store) loop() {
 	}
 }
 
-// applyAll applies commands until the mailbox is empty, a group at a time.
+// applyAll applies commands until the mailbox is empty. Only the owner receives, so as many
+// commands as the mailbox has can be received without a wait.
 func (s *Store) applyAll() {
-	for {
-		group := s.receive()
-		if len(group) > 1 {
-			s.state.readAhead(group)
+	for n := len(s.mailbox); n > 0; n = len(s.mailbox) {
+		if s.state.entries.IsLarge() {
+			s.applyGroup(min(n, groupSize))
+			continue
 		}
-		for i, c := range group {
-			c.apply(&s.state)
-			group[i] = nil
-		}
-		if len(group) < cap(group) {
-			return
+		for range n {
+			(<-s.mailbox).apply(&s.state)
 		}
 	}
 }
 
-// receive returns the next commands, which are no more than there is room for.
-func (s *Store) receive() []command {
-	for n := range s.group {
-		select {
-		case s.group[n] = <-s.mailbox:
-		default:
-			return s.group[:n]
+// applyGroup receives n commands, reads ahead for them, and applies them.
+func (s *Store) applyGroup(n int) {
+	group := s.group[:n]
+	for i := range group {
+		group[i] = <-s.mailbox
+	}
+	if n > 1 {
+		s.state.readAhead(group)
+	}
+	for i, c := range group {
+		c.apply(&s.state)
+		group[i] = nil
+	}
+}
+
+// readAhead reads the memory that the Sets and Gets of a group will read. Else the owner
+// waits for the memory of each key in turn, and takes twice as long among two million keys
+// (bench/ratios, "Set among many").
+func (st *state) readAhead(group []command) {
+	var keys [groupSize]string
+	n := 0
+	for _, c := range group {
+		switch c := c.(type) {
+		case *setCmd:
+			keys[n] = c.key
+			n++
+		case *getCmd:
+			keys[n] = c.key
+			n++
 		}
 	}
-	return s.group[:]
+	st.entries.ReadAhead(keys[:n])
 }
 
 // A clock is the callers' clock. The owner has no clock: commands bring the time. In a store
@@ -151,25 +171,6 @@ func (c *clock) now() instant {
 func (c *clock) read() instant {
 	now := time.Now()
 	return instant{now.UnixNano(), now.Sub(c.started) + 1}
-}
-
-// readAhead reads the memory that the Sets and Gets of a group will read. Else the owner
-// waits for the memory of each key in turn, and takes twice as long among two million keys
-// (bench/ratios, "Set among many").
-func (st *state) readAhead(group []command) {
-	var keys [groupSize]string
-	n := 0
-	for _, c := range group {
-		switch c := c.(type) {
-		case *setCmd:
-			keys[n] = c.entry.Key
-			n++
-		case *getCmd:
-			keys[n] = c.key
-			n++
-		}
-	}
-	st.entries.ReadAhead(keys[:n])
 }
 
 // state belongs to the owner. Commands are the only code that sees it.

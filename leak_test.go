@@ -1898,7 +1898,7 @@ func TestTheTimeOfCommands(t *testing.T) {
 			store, err := NewStore(WithoutFile())
 			require.NoError(t, err)
 			store.state.expiry.after = func(time.Duration) *time.Timer { return time.NewTimer(time.Hour) } // no removal
-			store.tell(&setCmd{entry: trie.Entry{Key: "key", Deadline: at(100, 0).wall}, pool: &store.sets})
+			store.tell(setWithTTLCmd{entry: trie.Entry{Key: "key", Deadline: at(100, 0).wall}})
 			for i, now := range c.times {
 				require.Equal(t, c.alive[i], get(store, now), "%v", now)
 			}
@@ -1917,7 +1917,7 @@ func TestTheWallClockIsSet(t *testing.T) {
 		next := func() time.Duration { store.Len(); return <-waits }
 		expire := func(now instant) { store.tell(expireCmd{now, true, make(chan bool, 1)}) }
 
-		store.tell(&setCmd{entry: trie.Entry{Key: "key", Deadline: at(1_000, 0).wall}, now: at(900, 1), pool: &store.sets})
+		store.tell(setWithTTLCmd{trie.Entry{Key: "key", Deadline: at(1_000, 0).wall}, at(900, 1)})
 		require.Equal(t, maxWait, next(), "and not 100 seconds")
 		expire(at(960, 2))
 		require.Equal(t, 40*time.Second, next())

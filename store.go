@@ -449,7 +449,7 @@ func (s *Store) expire() {
 // and fiber, must be copied before the call, with [strings.Clone].
 func (s *Store) Set(key, value string) {
 	c := s.sets.take()
-	c.entry.Key, c.entry.Value = key, value
+	c.key, c.value = key, value
 	s.tell(c)
 }
 
@@ -471,10 +471,8 @@ func (s *Store) SetWithTTL(key, value string, ttl time.Duration) {
 		return
 	}
 	s.clock.start()
-	c := s.sets.take()
-	c.now = s.clock.now()
-	c.entry = trie.Entry{Key: key, Value: value, Deadline: deadlineAfter(c.now, ttl)}
-	s.tell(c)
+	now := s.clock.now()
+	s.tell(setWithTTLCmd{trie.Entry{Key: key, Value: value, Deadline: deadlineAfter(now, ttl)}, now})
 }
 
 // ExpiresAt returns the deadline of key, and reports whether key is in the map and has

@@ -282,7 +282,7 @@ func TestInspectionNotices(t *testing.T) {
 		{"a key of elsewhere", "bits of", func(m *Map) { leafOf(m, "key 1").entries[0].key = elsewhere(m, "key 1") }},
 		{"a key twice", "", func(m *Map) {
 			l := leafOf(m, "key 1")
-			l.add(m.hash(l.entries[0].key), l.entry(0))
+			l.add(m.hash(l.entries[0].key), l.entries[0], 0)
 		}},
 		{"a deadline left behind", "beyond the last", func(m *Map) {
 			l := leafOf(m, "key 1")

@@ -25,8 +25,19 @@ func earlier(a, b int64) int64 {
 // isDue reports whether a deadline, or a lower bound of several, has passed.
 func isDue(deadline, now int64) bool { return deadline != 0 && deadline <= now }
 
+// deadline returns the deadline of entry i, or 0.
+func (l *leaf) deadline(i int) int64 {
+	if l.deadlines == nil {
+		return 0
+	}
+	return l.deadlines.of[i]
+}
+
 func (l *leaf) setDeadline(i int, deadline int64) {
 	if l.deadlines == nil {
+		if deadline == 0 {
+			return
+		}
 		l.deadlines = new(deadlines)
 	}
 	l.deadlines.of[i] = deadline

@@ -225,25 +225,16 @@ func same(tags []uint8, tag uint64) uint32 {
 
 // entry returns entry i.
 func (l *leaf) entry(i int) Entry {
-	e := Entry{Key: l.entries[i].key, Value: l.entries[i].value}
-	if l.deadlines != nil {
-		e.Deadline = l.deadlines.of[i]
-	}
-	return e
+	return Entry{l.entries[i].key, l.entries[i].value, l.deadline(i)}
 }
 
-// setEntry makes e entry i.
-func (l *leaf) setEntry(i int, e Entry) {
-	l.entries[i] = pair{e.Key, e.Value}
-	if l.deadlines != nil || e.Deadline != 0 {
-		l.setDeadline(i, e.Deadline)
-	}
-}
-
-// add puts e into l, which has room for it.
-func (l *leaf) add(hash uint64, e Entry) {
+// add puts an entry into l, which has room for it.
+func (l *leaf) add(hash uint64, p pair, deadline int64) {
 	l.tags[l.count], l.paths[l.count] = uint8(hash), uint16(hash>>pathShift)
-	l.setEntry(int(l.count), e)
+	l.entries[l.count] = p
+	if deadline != 0 {
+		l.setDeadline(int(l.count), deadline)
+	}
 	l.count++
 }
 
@@ -255,22 +246,27 @@ func (l *leaf) take(from *leaf, i int) {
 
 // put makes entry i of from, with its hash, entry at of l.
 func (l *leaf) put(at int, from *leaf, i int) {
-	l.tags[at], l.paths[at] = from.tags[i], from.paths[i]
-	l.setEntry(at, from.entry(i))
+	l.tags[at], l.paths[at], l.entries[at] = from.tags[i], from.paths[i], from.entries[i]
+	if from.deadlines != nil || l.deadlines != nil {
+		l.setDeadline(at, from.deadline(i))
+	}
 }
 
 // remove takes the entry of key out of the chain and returns it. The key must be
 // present. The last entry of the first leaf fills the gap.
-func (l *leaf) remove(hash uint64, key string) (old Entry) {
+func (l *leaf) remove(hash uint64, key string) (old pair, deadline int64) {
 	at, i := l.find(hash, key)
-	old = at.entry(i)
+	old, deadline = at.entries[i], at.deadline(i)
 	l.count--
 	at.put(i, l, int(l.count))
-	l.setEntry(int(l.count), Entry{})
+	l.entries[l.count] = pair{}
+	if l.deadlines != nil {
+		l.deadlines.of[l.count] = 0
+	}
 	if l.count == 0 && l.next != nil {
 		*l = *l.next
 	}
-	return old
+	return old, deadline
 }
 
 // copied returns a copy of the whole chain, of the given epoch.

@@ -91,15 +91,16 @@ func (m *Map) Deadline(key string) int64 { return m.current().Deadline(key) }
 // Set copies at most one leaf and the branches above, and divides at most the
 // leaf that overflows.
 func (m *Map) Set(key, value string) (old string, existed bool) {
-	before, existed := m.Replace(Entry{Key: key, Value: value})
-	return before.Value, existed
+	before, _, existed := m.set(m.hash(key), pair{key, value}, 0)
+	return before.value, existed
 }
 
 // Replace is Set for an entry with a deadline, and for a caller that may undo the write:
 // it returns the whole previous entry, also one that is over. The two keys are equal, but each may be cut from another large
 // string, of which the map keeps all bytes alive.
 func (m *Map) Replace(e Entry) (old Entry, existed bool) {
-	return m.set(m.hash(e.Key), e)
+	before, deadline, existed := m.set(m.hash(e.Key), pair{e.Key, e.Value}, e.Deadline)
+	return Entry{before.key, before.value, deadline}, existed
 }
 
 // AddAll sets keys to values in order, with deadlines, unless deadlines is nil. It stops
@@ -115,11 +116,11 @@ func (m *Map) AddAll(keys, values []string, deadlines []int64) (added int) {
 		}
 		m.root.fetchEntries(&hashes, len(group))
 		for i, key := range group {
-			e := Entry{Key: key, Value: values[added]}
+			deadline := int64(0)
 			if deadlines != nil {
-				e.Deadline = deadlines[added]
+				deadline = deadlines[added]
 			}
-			if _, existed := m.set(hashes[i], e); existed {
+			if _, _, existed := m.set(hashes[i], pair{key, values[added]}, deadline); existed {
 				return added
 			}
 			added++
@@ -129,14 +130,15 @@ func (m *Map) AddAll(keys, values []string, deadlines []int64) (added int) {
 	return added
 }
 
+// IsLarge reports whether the map is larger than the caches of a processor may be.
+func (m *Map) IsLarge() bool {
+	const entries = 8_000 // about a megabyte
+	return m.size >= entries
+}
+
 // ReadAhead reads what the next calls for these keys will read, of up to atOnce keys, and
-// changes only the time that they take: in a map that is larger than the caches each of
-// them waits for memory. In a smaller map ReadAhead does nothing.
+// changes only the time that they take: in a large map each of them waits for memory.
 func (m *Map) ReadAhead(keys []string) {
-	const cached = 8_000 // entries; about a megabyte
-	if m.size < cached {
-		return
-	}
 	var hashes [atOnce]uint64
 	n := min(len(keys), atOnce)
 	for i, key := range keys[:n] {
@@ -145,25 +147,31 @@ func (m *Map) ReadAhead(keys []string) {
 	m.root.fetchEntries(&hashes, n)
 }
 
-// set is Replace with the hash of e.Key.
-func (m *Map) set(hash uint64, e Entry) (old Entry, existed bool) {
+// set is Replace with the hash of the key. It takes and returns the parts of an Entry: the
+// compiler keeps structs of up to four words in registers.
+func (m *Map) set(hash uint64, p pair, deadline int64) (old pair, was int64, existed bool) {
 	m.root = m.writableBranch(m.root)
 	b := m.root
 	for shift := uint(rootShift); ; shift -= indexBits {
-		if e.Deadline != 0 {
-			b.earliest = earlier(b.earliest, e.Deadline)
+		if deadline != 0 {
+			b.earliest = earlier(b.earliest, deadline)
 		}
 		slot := &b.slots[slotIndex(hash, shift)]
 		for slot.branch == nil {
 			l := m.writableLeaf(b, shift, hash)
-			if at, i := l.find(hash, e.Key); at != nil {
-				return m.replaceAt(at, i, e)
+			if at, i := l.find(hash, p.key); at != nil {
+				// The key, too: the old one may be a small part of a large string.
+				old, at.entries[i] = at.entries[i], p
+				if deadline != 0 || at.deadlines != nil {
+					was = m.replaceDeadline(at, i, deadline)
+				}
+				return old, was, true
 			}
 			if l.count < leafSize {
-				l.add(hash, e)
+				l.add(hash, p, deadline)
 				m.size++
-				m.count(e, 1)
-				return old, false
+				m.count(deadline, 1)
+				return old, 0, false
 			}
 			switch {
 			case l.depth < indexBits:
@@ -181,19 +189,18 @@ func (m *Map) set(hash uint64, e Entry) (old Entry, existed bool) {
 	}
 }
 
-// replaceAt replaces entry i of l. The key, too: the old one may be a small part of a
-// large string.
-func (m *Map) replaceAt(l *leaf, i int, e Entry) (old Entry, existed bool) {
-	old = l.entry(i)
-	l.setEntry(i, e)
-	m.count(old, -1)
-	m.count(e, 1)
-	return old, true
+// replaceDeadline gives entry i of l another deadline, or none, and returns the old.
+func (m *Map) replaceDeadline(l *leaf, i int, deadline int64) (was int64) {
+	was = l.deadline(i)
+	l.setDeadline(i, deadline)
+	m.count(was, -1)
+	m.count(deadline, 1)
+	return was
 }
 
-// count counts e, if it has a deadline.
-func (m *Map) count(e Entry, n int) {
-	if e.Deadline != 0 {
+// count counts n entries, if they have a deadline.
+func (m *Map) count(deadline int64, n int) {
+	if deadline != 0 {
 		m.timed += n
 	}
 }
@@ -214,9 +221,9 @@ func (m *Map) Remove(key string) (old Entry, existed bool) {
 	}
 	m.root = m.writableBranch(m.root)
 	m.size--
-	old = m.deleteBelow(m.root, rootShift, hash, key)
-	m.count(old, -1)
-	return old, true
+	before, deadline := m.deleteBelow(m.root, rootShift, hash, key)
+	m.count(deadline, -1)
+	return Entry{before.key, before.value, deadline}, true
 }
 
 // View returns the map as of now, in constant time. Later writes do not show in
@@ -254,15 +261,15 @@ func (m *Map) Adopt(other *Map) {
 }
 
 // deleteBelow deletes key under b. The key must be present and b writable.
-func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old Entry) {
+func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old pair, deadline int64) {
 	slot := &b.slots[slotIndex(hash, shift)]
 	if slot.branch == nil {
-		old = m.writableLeaf(b, shift, hash).remove(hash, key)
+		old, deadline = m.writableLeaf(b, shift, hash).remove(hash, key)
 		m.join(b, shift, hash)
-		return old
+		return old, deadline
 	}
 	slot.branch = m.writableBranch(slot.branch)
-	old = m.deleteBelow(slot.branch, shift-indexBits, hash, key)
+	old, deadline = m.deleteBelow(slot.branch, shift-indexBits, hash, key)
 	// A leaf of depth 0 is in all slots of the branch, so any slot tells. Such a
 	// leaf can take the place of the branch. A join gave it depth 0 a moment ago,
 	// so the leaf is writable.
@@ -271,7 +278,7 @@ func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old E
 		*slot = child{leaf: l}
 		m.join(b, shift, hash)
 	}
-	return old
+	return old, deadline
 }
 
 // branchOver returns a branch of the current epoch with l in every slot.
