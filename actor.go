@@ -170,7 +170,7 @@ func (c *clock) now() instant {
 
 func (c *clock) read() instant {
 	now := time.Now()
-	return instant{now.UnixNano(), now.Sub(c.started) + 1}
+	return instant{max(now.UnixNano(), 1), now.Sub(c.started) + 1}
 }
 
 // state belongs to the owner. Commands are the only code that sees it.
@@ -198,6 +198,11 @@ func (st *state) wrote(writes int) {
 		st.expiry.armFor(next)
 	}
 }
+
+// wroteWithDeadline is wrote for writes that may have set deadlines. Such a write also
+// removes the entries of a leaf that are over: a writer that never pauses would outrun the
+// turns of the timer, and the memory would grow.
+func (st *state) wroteWithDeadline(writes int) { st.wrote(writes + st.entries.Expire()) }
 
 // nextWrite returns a channel that the next write closes.
 func (st *state) nextWrite() <-chan struct{} {

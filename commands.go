@@ -88,7 +88,7 @@ type setWithTTLCmd struct {
 func (c setWithTTLCmd) apply(st *state) {
 	st.observe(c.now)
 	st.entries.Replace(c.entry)
-	st.wrote(1)
+	st.wroteWithDeadline(1)
 }
 
 // deadlineAfter returns the deadline of an entry that is set now. Deadlines after the last
@@ -182,7 +182,7 @@ func (c *incrementCmd) apply(st *state) {
 	}
 	if c.sum, c.err = sum(e.Value, c.delta); c.err == nil {
 		st.entries.Replace(trie.Entry{Key: c.key, Value: strconv.FormatInt(c.sum, 10), Deadline: e.Deadline})
-		st.wrote(1)
+		st.wroteWithDeadline(1)
 	}
 	c.reply <- struct{}{}
 }
@@ -445,7 +445,7 @@ func (tx *Tx) end(committed bool) {
 	tx.state = nil
 	if committed {
 		st.observe(tx.clock.now())
-		st.wrote(tx.writes)
+		st.wroteWithDeadline(tx.writes)
 		return
 	}
 	if tx.cleared != nil {

@@ -1906,6 +1906,75 @@ func TestTheTimeOfCommands(t *testing.T) {
 	}
 }
 
+// Each command that reads brings the time: no removal and no other command has brought it
+// before.
+func TestEveryReadBringsTheTime(t *testing.T) {
+	over := at(100, 2)
+	for name, found := range map[string]func(store *Store) bool{
+		"get": func(store *Store) bool { return get(store, over) },
+		"deadline": func(store *Store) bool {
+			c := deadlineCmd{"key", over, make(chan int64, 1)}
+			store.tell(c)
+			return <-c.reply != 0
+		},
+		"len": func(store *Store) bool {
+			c := lenCmd{over, make(chan length, 1)}
+			store.tell(c)
+			l := <-c.reply
+			return l.of == nil || l.count() > 0 // the owner must not count
+		},
+		"view": func(store *Store) bool {
+			c := &viewCmd{now: over, reply: newSignal()}
+			store.tell(c)
+			<-c.reply
+			return c.view.Len() > 0
+		},
+		"watch": func(store *Store) bool {
+			c := watchCmd{nothingSeen, over, make(chan sight, 1)}
+			store.tell(c)
+			return (<-c.reply).view.Len() > 0
+		},
+		"stats": func(store *Store) bool {
+			c := statsCmd{over, make(chan statsReply, 1)}
+			store.tell(c)
+			return (<-c.reply).length.count() > 0
+		},
+		"update": func(store *Store) (found bool) {
+			c := store.updates.take()
+			c.now = over
+			store.tell(c)
+			_ = c.run(func(tx *Tx) error { _, found = tx.Get("key"); return nil }, &store.clock, &store.reentry)
+			return found
+		},
+		"get or set": func(store *Store) bool {
+			c := &getOrSetCmd{key: "key", now: over, reply: newSignal()}
+			store.tell(c)
+			<-c.reply
+			return c.found
+		},
+		"swap": func(store *Store) bool {
+			c := &swapCmd{key: "key", now: over, reply: newSignal()}
+			store.tell(c)
+			<-c.reply
+			return c.swapped
+		},
+		"increment": func(store *Store) bool {
+			c := &incrementCmd{key: "key", now: over, reply: newSignal()}
+			store.tell(c)
+			<-c.reply
+			return c.err != nil // of an entry that is no integer
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, err := NewStore(WithoutFile())
+			require.NoError(t, err)
+			store.state.expiry.after = func(time.Duration) *time.Timer { return time.NewTimer(time.Hour) } // no removal
+			store.tell(setWithTTLCmd{entry: trie.Entry{Key: "key", Deadline: over.wall}})
+			require.False(t, found(store))
+		})
+	}
+}
+
 // A wall clock that is set forward by a day removes what has ended by then within a minute,
 // although the timer follows another clock. Set back, it removes nothing too early.
 func TestTheWallClockIsSet(t *testing.T) {
@@ -2165,12 +2234,32 @@ func TestSyncBesideABackupAfterClose(t *testing.T) {
 
 // A step into a new file may be noted before the save that has made the file.
 func TestStatsOfAStepBeforeTheNewsOfItsFile(t *testing.T) {
-	var r record
-	began := time.Now()
-	step := Save{At: began.Add(2), Bytes: 5, Step: true}
-	r.ended(step, nil, 100, 5)
-	r.ended(Save{At: began.Add(1), Bytes: 100}, nil, 100, 0)
-	require.Equal(t, record{saves: 2, last: step, base: 100, steps: 5}, r)
+	at := time.Now()
+	oldStep, newStep := Save{At: at, Bytes: 7, Step: true}, Save{At: at, Bytes: 5, Step: true}
+	whole := Save{At: at, Bytes: 100}
+	for name, c := range map[string]struct {
+		notes []fileSize // of steps, but for base 100 and no steps
+		want  record
+	}{
+		"the save, the step":         {[]fileSize{{2, 100, 0}, {2, 100, 5}}, record{saves: 2, last: newStep, size: fileSize{2, 100, 5}}},
+		"the step, the save":         {[]fileSize{{2, 100, 5}, {2, 100, 0}}, record{saves: 2, last: newStep, size: fileSize{2, 100, 5}}},
+		"the save, a step of before": {[]fileSize{{2, 100, 0}, {1, 90, 7}}, record{saves: 2, last: whole, size: fileSize{2, 100, 0}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r record
+			for _, size := range c.notes {
+				switch size.steps {
+				case 0:
+					r.ended(whole, nil, at, size)
+				case 5:
+					r.ended(newStep, nil, at, size)
+				case 7:
+					r.ended(oldStep, nil, at, size)
+				}
+			}
+			require.Equal(t, c.want, r)
+		})
+	}
 }
 
 // A store after a crash has its entries from the hand-over file.
@@ -2182,6 +2271,33 @@ func TestStatsOfAHandOver(t *testing.T) {
 	store := open(t, disk.disk.Process())
 	require.Equal(t, SourceHandOver, store.Stats().Source)
 	require.Equal(t, 1, store.Stats().Loaded)
+}
+
+// A backup of a store that began empty and was never written to leaves the contents of
+// another store, and is no save.
+func TestABlankBackupThatWritesNothingIsNoSave(t *testing.T) {
+	disk := newGatedDisk(nil)
+	first := open(t, disk)
+	var lines strings.Builder
+	second, err := newStore(disk, loggedTo(&lines))
+	require.NoError(t, err)
+	first.Set("a", "1")
+	require.NoError(t, first.Backup())
+	lines.Reset()
+	require.NoError(t, second.Backup())
+	require.Zero(t, second.Stats().Saves)
+	require.Zero(t, second.Stats().LastSave)
+	require.Empty(t, lines.String())
+	require.JSONEq(t, `{"a":"1"}`, disk.text(t))
+}
+
+func TestAStartThatFailsIsLogged(t *testing.T) {
+	disk := newGatedDisk(nil)
+	var lines strings.Builder
+	disk.FailAt(disk.Ops(), syscall.EIO, true)
+	_, err := newStore(disk, loggedTo(&lines))
+	require.ErrorIs(t, err, syscall.EIO)
+	require.Regexp(t, `^level=ERROR msg="genie: load" path=/disk/store.json error="genie: open .*"\n$`, lines.String())
 }
 
 func TestALoadThatFailsIsLogged(t *testing.T) {

@@ -97,8 +97,15 @@ type save struct {
 	joined batch // with the callers of Sync that the save answers
 	plain  bool  // the file has no steps
 
-	done        Save  // zero if nothing was to be written
-	base, steps int64 // bytes of the object and of the steps behind it
+	done  Save // zero if nothing was written
+	ended time.Time
+	size  fileSize
+}
+
+// A fileSize is how many bytes a file has, without and in its steps.
+type fileSize struct {
+	file        uint64 // numbers the files that steps went into; 0 for a plain file
+	base, steps int64
 }
 
 // backup has reply answered by a save that begins now or later. A save that is
@@ -171,13 +178,14 @@ func (s *save) writeTo(file *durable.File, tell func(command)) error {
 		return nil
 	}
 	began := time.Now()
-	if err := s.replace(file, tell); err != nil {
+	written, err := s.replace(file, tell)
+	s.ended = time.Now()
+	if err != nil {
 		return fmt.Errorf("genie: back up %s: %w", file.Path(), err)
 	}
-	if s.done.At.IsZero() {
-		s.done.At = time.Now()
+	if written {
+		s.done = Save{At: s.ended, Took: s.ended.Sub(began), Bytes: s.size.base + s.size.steps}
 	}
-	s.done.Took, s.done.Bytes = s.done.At.Sub(began), s.base+s.steps
 	return nil
 }
 
@@ -201,7 +209,7 @@ func (st *state) saved(s save, err, unlocked error) {
 		st.savedVersion, st.everSaved = max(st.savedVersion, s.version), true
 		st.journal.hasSteps = !s.plain || st.journal.steppedMeanwhile
 	}
-	st.record.ended(s.done, err, s.base, s.steps)
+	st.record.ended(s.done, err, s.ended, s.size)
 	answer(s.backups, err)
 	answer(s.closes, errors.Join(err, unlocked))
 	answer(s.joined.waiting, err)
@@ -292,9 +300,9 @@ func joinFor(tell func(command)) batch {
 
 // A tail is the end of the file, where the next step goes on.
 type tail struct {
-	last        trie.View // the map that the file stands for
-	chain       codec.Chain
-	base, steps int64 // bytes of the object and of the steps behind it
+	last  trie.View // the map that the file stands for
+	chain codec.Chain
+	fileSize
 }
 
 const (
@@ -392,13 +400,14 @@ func (st *state) gathered(wait int) {
 
 // A stepped is the outcome of a step.
 type stepped struct {
-	batch       batch
-	schedule    *schedule // whose tick has started the step, or nil
-	done        Save      // zero if there were no changes
-	base, steps int64     // bytes of the object and of the steps behind it
-	due         bool      // a whole backup is due
-	took        time.Duration
-	err         error
+	batch    batch
+	schedule *schedule // whose tick has started the step, or nil
+	done     Save      // zero if there were no changes
+	size     fileSize
+	due      bool // a whole backup is due
+	ended    time.Time
+	took     time.Duration
+	err      error
 }
 
 // startStep starts the goroutine that writes a step. The goroutine ends once it has
@@ -426,15 +435,15 @@ func writeStep(file *durable.File, tell func(command), t *tail, r *schedule) ste
 			*t = before // a whole backup costs little more and leaves a smaller file
 			return nil, durable.ErrNotLive
 		}
-		done.due, done.base, done.steps = t.isDue(), t.base, t.steps
+		done.due, done.size = t.isDue(), t.fileSize
 		done.done.Bytes = int64(len(line))
 		return line, nil
 	})
-	now := time.Now()
-	done.took = now.Sub(began)
+	done.ended = time.Now()
+	done.took = done.ended.Sub(began)
 	switch {
 	case done.err == nil && done.wrote():
-		done.done = Save{now, done.took, done.done.Bytes, true}
+		done.done = Save{done.ended, done.took, done.done.Bytes, true}
 	case done.err != nil && !done.isStuck():
 		done.err = fmt.Errorf("genie: sync %s: %w", file.Path(), done.err)
 	}
@@ -453,7 +462,7 @@ func (st *state) stepped(d stepped) {
 	j.stepping = false
 	j.hasSteps, j.steppedMeanwhile = j.hasSteps || d.wrote(), j.steppedMeanwhile || d.wrote()
 	if !d.isStuck() {
-		st.record.ended(d.done, d.err, d.base, d.steps)
+		st.record.ended(d.done, d.err, d.ended, d.size)
 	}
 	switch {
 	case d.isStuck():
@@ -495,8 +504,8 @@ func (st *state) saveInPlaceOfAStep(r *schedule) {
 // startSaveIfDue starts a whole backup if the steps have grown larger than the object.
 // Callers of Sync do not wait for it.
 func (st *state) startSaveIfDue(d stepped) {
-	if d.due && !st.saving && !st.releasing && d.steps > st.journal.failedAt+st.journal.failedAt/2 {
-		st.journal.failedAt = d.steps // until the save has succeeded
+	if d.due && !st.saving && !st.releasing && d.size.steps > st.journal.failedAt+st.journal.failedAt/2 {
+		st.journal.failedAt = d.size.steps // until the save has succeeded
 		st.startSave(save{due: true})
 	}
 }
@@ -654,22 +663,24 @@ type record struct {
 	last          Save
 	err           error
 	failedAt      time.Time
-	base, steps   int64
+	size          fileSize
 }
 
-// ended notes a save, or nothing if nothing was to be saved. A step into a new file may be
-// noted before the save that has made the file.
-func (r *record) ended(s Save, err error, base, steps int64) {
+// ended notes a save, or nothing if nothing was saved. A step into a new file may be noted
+// before the save that has made the file, and a step into the old file after that save.
+func (r *record) ended(s Save, err error, at time.Time, size fileSize) {
 	switch {
 	case err != nil:
 		r.failed++
-		r.err, r.failedAt = err, time.Now()
+		r.err, r.failedAt = err, at
+		return
 	case s.At.IsZero():
-	default:
-		r.saves++
-		if s.At.After(r.last.At) {
-			r.last, r.base, r.steps = s, base, steps
-		}
+		return
+	}
+	r.saves++
+	late := size.file < r.size.file || size.file == r.size.file && !s.Step
+	if size.file == 0 || !late {
+		r.last, r.size = s, size
 	}
 }
 
@@ -680,7 +691,7 @@ func (st *state) statistics() Stats {
 		Path: st.log.path, Expiring: st.entries.Timed(), Source: st.source, Loaded: st.loaded,
 		Unsaved: st.version - st.savedVersion,
 		Saves:   r.saves, FailedSaves: r.failed, LastSave: r.last, LastError: r.err, LastErrorAt: r.failedAt,
-		ObjectBytes: r.base, StepBytes: r.steps,
+		ObjectBytes: r.size.base, StepBytes: r.size.steps,
 	}
 	if st.schedule.ticking && !st.schedule.stopped {
 		stats.NextBackup = st.schedule.next
@@ -757,6 +768,9 @@ func load(path string, l log, from func(read func(name string, r io.Reader) erro
 		found.source = SourceHandOver
 	case c.bytes > 0:
 		found.source = SourceBackup
+	}
+	if found.entries.Timed() > 0 {
+		found.entries.Advance(time.Now().UnixNano())
 	}
 	l.loaded(found, time.Since(began), err)
 	return found, err
@@ -839,11 +853,11 @@ func (c *countingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// replace replaces file by s, or leaves file as it was.
-func (s *save) replace(file *durable.File, tell func(command)) error {
+// replace replaces file by s, or leaves file as it was, and reports whether s was written.
+func (s *save) replace(file *durable.File, tell func(command)) (written bool, err error) {
 	pending, err := file.Create()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if s.tail != nil {
 		pending.SyncBySlices()
@@ -851,17 +865,19 @@ func (s *save) replace(file *durable.File, tell func(command)) error {
 	base, chain, err := codec.EncodeBase(pending, givingWay(s.view.Entries))
 	if err != nil {
 		pending.Abort()
-		return err
+		return false, err
 	}
-	s.base = base
+	s.size.base = base
 	switch {
 	case s.blank:
-		return pending.CommitBlank()
+		err = pending.CommitBlank()
 	case s.tail == nil:
 		s.plain = true
-		return pending.Commit()
+		err = pending.Commit()
+	default:
+		err = s.commitLive(pending, tell, tail{last: s.view, chain: chain, fileSize: s.size})
 	}
-	return s.commitLive(pending, tell, tail{last: s.view, chain: chain, base: base})
+	return pending.Installed(), err
 }
 
 // commitLive puts a backup with end in the place of the file, and goes on behind it.
@@ -877,8 +893,9 @@ func (s *save) commitLive(pending *durable.Pending, tell func(command), end tail
 		return end.linesTo(s.joined.view, catchUpLine), nil
 	}, func() {
 		s.version, s.plain = s.joined.version, end.steps == 0
-		s.steps, s.done.At = end.steps, time.Now() // before any step in the new file
-		*s.tail = end
+		s.view = s.joined.view
+		end.file = s.tail.file + 1
+		s.size, *s.tail = end.fileSize, end
 	})
 }
 

@@ -295,8 +295,8 @@ func WithoutFile() Option {
 // that succeeded at level Debug, and what failed at level Error. The attributes are the
 // path, the number of entries, the bytes, and the duration, or the error. Get, Set and
 // their like log nothing. A line is logged on the goroutine that loads or saves, before
-// the callers of a Backup get their answer; so the logger must not call Backup, Sync or
-// Close of the store. Stores log nothing unless told.
+// the callers of a Backup get their answer; so the logger must not call Backup, Sync,
+// StopAutoBackup or Close of the store, and a slow logger delays them. Stores log nothing unless told.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {
 		if l == nil {
@@ -378,7 +378,9 @@ func newStore(disk durable.FS, chosen settings) (*Store, error) {
 	}
 	file, err := durable.Open(disk, chosen.path, chosen.lockTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("genie: open %s: %w", chosen.path, err)
+		err = fmt.Errorf("genie: open %s: %w", chosen.path, err)
+		l.loaded(loaded{}, 0, err)
+		return nil, err
 	}
 	l.path = file.Path()
 	found, err := readBackup(file, l)
@@ -918,7 +920,8 @@ func (s *Store) Backup() error {
 // like, [ErrReadOnly], and [ErrInUse] after a Close.
 //
 // The first Sync after a load writes the whole file, in time proportional to the map.
-// Each further Sync takes the time of one write and one fsync of the changed entries. While
+// Each further Sync takes the time of one write and one fsync of the changed entries, and of
+// a look at the entries that have ended and are not removed yet. While
 // a whole backup is being written, Syncs go on but share the disk with the backup: some
 // take tens of milliseconds (bench/ratios, "Sync during a backup").
 //
@@ -974,8 +977,8 @@ func (s *Store) AutoBackupErrors() <-chan error {
 	return <-c.reply
 }
 
-// Stats returns figures about the store and its saves, in one step. It costs as much as
-// a Get.
+// Stats returns figures about the store and its saves, in one step. Stats costs as much as
+// a Get or, while entries have ended and are not removed yet, as [Store.Len].
 func (s *Store) Stats() Stats {
 	c := statsCmd{s.clock.now(), make(chan statsReply, 1)}
 	s.tell(c)

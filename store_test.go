@@ -473,18 +473,44 @@ func ExampleStore_CompareAndSwap() {
 	// false
 }
 
-// At most three requests a minute.
 func ExampleStore_Increment() {
 	store, err := genie.NewStore(genie.WithoutFile())
 	if err != nil {
 		log.Fatal(err)
 	}
-	allow := func(client string) bool {
-		if n, err := store.Increment(client, 1); err != nil || n > 1 {
-			return err == nil && n <= 3
-		}
-		store.SetWithTTL(client, "1", time.Minute) // the first: its minute begins
-		return true
+	store.Set("visits", "41")
+	visits, err := store.Increment("visits", 1)
+	fmt.Println(visits, err)
+	_, err = store.Increment("visits", math.MaxInt64)
+	fmt.Println(errors.Is(err, genie.ErrOverflow))
+	// Output:
+	// 42 <nil>
+	// true
+}
+
+// At most three requests a minute for each client. The first request of a minute sets the
+// deadline, in the same step as the count.
+func ExampleTx_SetWithTTL() {
+	store, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		log.Fatal(err)
+	}
+	allow := func(client string) (allowed bool) {
+		_ = store.Update(func(tx *genie.Tx) error {
+			switch requests, _ := tx.Get(client); requests {
+			case "":
+				tx.SetWithTTL(client, "1", time.Minute)
+			case "1", "2":
+				n, _ := strconv.Atoi(requests)
+				at, _ := tx.ExpiresAt(client)
+				tx.SetWithTTL(client, strconv.Itoa(n+1), time.Until(at))
+			default:
+				return nil
+			}
+			allowed = true
+			return nil
+		})
+		return allowed
 	}
 	for range 4 {
 		fmt.Println(allow("client/192.0.2.1"))
@@ -1570,7 +1596,12 @@ func TestDeadlinesAfterWrites(t *testing.T) {
 		"an Increment that is": {func(s *genie.Store) { _, _ = s.Increment("key", math.MaxInt64) }, "7", old},
 		"Tx.Set":               {inUpdate(nil, func(tx *genie.Tx) { tx.Set("key", "8") }), "8", 0},
 		"Tx.SetWithTTL":        {inUpdate(nil, func(tx *genie.Tx) { tx.SetWithTTL("key", "8", again) }), "8", again},
-		"Tx, a ttl of 0":       {inUpdate(nil, func(tx *genie.Tx) { tx.SetWithTTL("key", "8", 0) }), "", 0},
+		"Tx, a ttl of 0": {inUpdate(nil, func(tx *genie.Tx) {
+			tx.SetWithTTL("key", "8", 0)
+			if _, found := tx.Get("key"); found {
+				panic("not deleted")
+			}
+		}), "", 0},
 		"an Update that fails": {inUpdate(io.EOF, func(tx *genie.Tx) {
 			tx.Set("key", "8")
 			tx.SetWithTTL("key", "9", again)
@@ -1742,8 +1773,23 @@ func TestNoReaderSeesWhatHasEnded(t *testing.T) {
 	readers.Wait()
 }
 
-// A million entries may end at once: the memory is freed, and all the store has is a
-// timer.
+// A writer that never pauses does not outrun the removal.
+func TestWritersDoNotOutrunTheRemoval(t *testing.T) {
+	store := newStore(t)
+	const ttl = 20 * time.Millisecond
+	most := 0
+	for n := range 400_000 {
+		store.SetWithTTL(strconv.Itoa(n), "v", ttl)
+		if n%10_000 == 0 {
+			stats := store.Stats()
+			most = max(most, stats.Expiring-stats.Entries)
+		}
+	}
+	require.Less(t, most, 200_000, "entries that have ended")
+	genie.Soon(t, "the end of the last", func() bool { return store.Stats().Expiring == 0 })
+}
+
+// The memory of an entry that has ended is freed, and all the store has is a timer.
 func TestEntriesThatHaveEndedAreGarbage(t *testing.T) {
 	store := newStore(t)
 	before := runtime.NumGoroutine()
@@ -2011,6 +2057,28 @@ func TestClearIsAllOrNothing(t *testing.T) {
 }
 
 // ReadFrom.
+
+// A reader that panics, or ends its goroutine, replaces nothing.
+func TestReadFromOfAReaderThatDoesNotReturn(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic("mine") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			store := newStore(t)
+			store.Set("a", "1")
+			reader := io.MultiReader(strings.NewReader(`{"a":"2","b":`), readerFunc(func([]byte) (int, error) { end(); return 0, io.EOF }))
+			if name == "panic" {
+				require.PanicsWithValue(t, "mine", func() { _, _ = store.ReadFrom(reader) })
+			} else {
+				_, err := store.ReadFrom(reader)
+				require.ErrorContains(t, err, "the reader has ended its goroutine")
+			}
+			require.Equal(t, map[string]string{"a": "1"}, store.Snapshot())
+		})
+	}
+}
+
+type readerFunc func(b []byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 func TestReadFromReplacesEverythingOrNothing(t *testing.T) {
 	for name, c := range map[string]struct {

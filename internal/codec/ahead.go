@@ -1,5 +1,7 @@
 package codec
 
+import "errors"
+
 // A place is a position in the text.
 type place struct {
 	offset int64 // the number of bytes before the place
@@ -46,8 +48,14 @@ func (b batch) emptied() batch { return batch{b.keys[:0], b.values[:0], nil, b.p
 // batch to fill, the caller for a filled batch.
 type membersAhead struct {
 	free, filled chan batch
-	err          error // the result of decoding, written before filled is closed
+
+	// The result of decoding, written before filled is closed.
+	err      error
+	panicked any // what a Read has panicked with, or nil
 }
+
+// errReaderEnded is the result if a Read ends the goroutine, as t.FailNow does.
+var errReaderEnded = errors.New("the reader has ended its goroutine")
 
 const (
 	batches = 3 // one at either end and one between
@@ -68,6 +76,8 @@ func readAhead(d *decoder) *membersAhead {
 
 func (a *membersAhead) decode(d *decoder) {
 	defer close(a.filled)
+	defer func() { a.panicked = recover() }()
+	a.err = errReaderEnded
 	b := <-a.free
 	a.err = d.object(func(m member) (wanted bool) {
 		if b.add(m); len(b.keys) < batchSize {

@@ -42,6 +42,9 @@ func (d *decoder) addAll(add addFunc) error {
 		}
 		ahead.free <- b.emptied()
 	}
+	if ahead.panicked != nil {
+		panic(ahead.panicked) // where the caller can recover
+	}
 	return ahead.err
 }
 

@@ -14,8 +14,9 @@ type Pending struct {
 	temp Handle
 	name string
 
-	bySlices bool
-	unsynced int // bytes since the last slice
+	installed bool
+	bySlices  bool
+	unsynced  int // bytes since the last slice
 }
 
 // Create starts a new backup. After a Close it first locks the path again, and
@@ -166,6 +167,7 @@ func (p *Pending) commit(kind ending) (err error) {
 	// An old unsure would do no harm: no other file can be equal to it. A replaceable
 	// that stayed false would cost the next load one more rename.
 	f.lastSeen, f.unsure, f.claim.replaceable = made, nil, true
+	p.installed = true
 	f.dropHandOver()
 	if kind.catchUp != nil {
 		f.live, live = p.temp, true
@@ -192,6 +194,10 @@ func (p *Pending) catchUp(lines func() ([]byte, error)) error {
 // Sync makes durable the backup so far, without the path's mutex, so that a CommitLive
 // has little left to sync under the mutex.
 func (p *Pending) Sync() error { return p.temp.Sync() }
+
+// Installed reports whether a commit has put the backup in the place of the file. A
+// CommitBlank that has found contents has not.
+func (p *Pending) Installed() bool { return p.installed }
 
 // anyContents reports whether the file or the hand-over file is not blank.
 func (f *File) anyContents() (bool, error) {

@@ -281,6 +281,28 @@ func TestDeadlinesAreFreed(t *testing.T) {
 	walk(w.m.root, func(*branch) bool { return true }, func(l *leaf) { require.Nil(t, l.deadlines) })
 }
 
+// The bound of a chain is that of all its leaves.
+func TestTheBoundOfAChain(t *testing.T) {
+	w := newTimedTwin(0)
+	for i := range 3 * leafSize {
+		w.set(Entry{key(i), "v", w.now + 1_000 - int64(i)})
+	}
+	for i := range 3 * leafSize { // so that the last leaf of the chain has the first deadline, too
+		w.set(Entry{key(i), "v", w.now + 100 + int64(i)})
+		w.advance(w.now)
+	}
+	l := w.m.root.leafOf(0)
+	require.NotNil(t, l.next)
+	last := l
+	for last.next != nil {
+		last = last.next
+	}
+	for i := range last.entries {
+		last.setDeadline(i, 50)
+	}
+	require.Equal(t, int64(50), l.bound())
+}
+
 // The owner never works in proportion to the entries that are over: one call removes at
 // most a leaf's, among a thousand and among a million.
 func TestExpireTakesConstantTime(t *testing.T) {

@@ -16,8 +16,8 @@ type Change struct {
 //
 // Two views share every node that no write has touched, and Diff looks into a node that
 // both have only if entries there may be over in one view alone. So Diff takes time in
-// proportion to the nodes written between the views, and to the entries whose deadlines
-// are between the views, whatever the size of the map. Old may be the newer view: then the changes
+// proportion to the nodes written between the views, and to the entries that are over and
+// not removed yet, whatever the size of the map. Old may be the newer view: then the changes
 // lead back. Diff allocates nothing for each change. Diff panics if the views are of
 // two maps.
 func Diff(old, new View) iter.Seq[Change] {
