@@ -246,7 +246,7 @@ const (
 	// The goroutine of the timer asks for turnsAtOnce turns, each when the last has ended,
 	// and then makes a pause of minWait, or a little more, as timers go. So callers keep
 	// about half of the owner's time while many entries are due.
-	turnsAtOnce = 16
+	turnsAtOnce = 8
 	minWait     = 100 * time.Microsecond
 )
 

@@ -33,6 +33,7 @@ func groups() []group {
 		{"calls, idle, one processor", onProcessors(1, calls(0))},
 		{"Set among many", setAmongMany},
 		{"calls of one key", callsOfOneKey},
+		{"calls of one key, one processor", onProcessors(1, callsOfOneKey)},
 		{"entries that end", entriesThatEnd},
 		{"views", viewsOfAnySize},
 		{"reads in View", readsInView},
