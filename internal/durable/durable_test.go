@@ -23,6 +23,9 @@ const (
 // does not see, when it looks for cached results, what a variable read.
 func long() bool { return os.Getenv("GENIE_LONG") != "" }
 
+// deep is whether the models of steps try every combination, which takes minutes.
+func deep() bool { return os.Getenv("GENIE_DEEP") != "" }
+
 // start does what a process does first, and returns what it has loaded.
 func start(fsys durable.FS, path string) (f *durable.File, loaded string, err error) {
 	if f, err = durable.Open(fsys, path, 0); err != nil {

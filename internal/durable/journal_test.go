@@ -653,7 +653,7 @@ func holds(disk *durabletest.Disk, contents string) bool {
 }
 
 func (m *journalModel) isNew(kind string, h history, state string, depth int) bool {
-	key := maphash.String(m.seed, fmt.Sprintln(kind, h.values[h.acked:], h.strange, h.kept, state))
+	key := maphash.String(m.seed, fmt.Sprintln(kind, h.values[min(h.acked, len(h.values)):], h.strange, h.kept, state))
 	if m.tried[key] >= depth {
 		return false
 	}
@@ -714,7 +714,7 @@ var injections = [][]string{
 // sampled is how many operations are between two that are tried: by, or one in a long run.
 // The first is another one each time.
 func sampled(by int) int {
-	if long() {
+	if deep() {
 		return 1
 	}
 	return by
@@ -802,7 +802,7 @@ func (m *journalModel) log(t *testing.T) {
 
 // once is how many power cuts the model has where it has much else to vary.
 func once() int {
-	if long() {
+	if deep() {
 		return 2
 	}
 	return 1
@@ -900,7 +900,7 @@ func (m *journalModel) everyPair(depth, by, by2 int, script []string, disturb fu
 func TestNoErrorBesideABackupLosesAStep(t *testing.T) {
 	t.Parallel()
 	disturbs, by := map[string]func(*life){"fail once": failOnce, "removes": strangerActs["removes"]}, 53
-	if long() {
+	if deep() {
 		maps.Copy(disturbs, strangerActs)
 		disturbs["fail from now on"], disturbs["kill"], by = failFromNowOn, kill, 17
 	}

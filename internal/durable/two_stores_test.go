@@ -355,7 +355,7 @@ func TestTwoStoresInAllOrders(t *testing.T) {
 func TestTwoStoresAndAnError(t *testing.T) {
 	t.Parallel()
 	by := 131
-	if long() {
+	if deep() {
 		by = 5
 	}
 	m := newTwoModel()
