@@ -41,7 +41,7 @@ func TestCallsHaveARowForEveryKindOtherSideAndNumberOfCallers(t *testing.T) {
 	if err := calls(0)(m); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := len(m.comparisons), 3*3*4; got != want {
+	if got, want := len(m.comparisons), len(kinds)*3*4; got != want {
 		t.Errorf("%d rows, want %d", got, want)
 	}
 }
