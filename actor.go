@@ -168,8 +168,11 @@ func (c *clock) now() instant {
 	return c.read()
 }
 
-func (c *clock) read() instant {
-	now := time.Now()
+func (c *clock) read() instant { return c.at(time.Now()) }
+
+// at returns the instant of now. A wall clock before 1970 counts as its first nanosecond:
+// deadlines are positive.
+func (c *clock) at(now time.Time) instant {
 	return instant{max(now.UnixNano(), 1), now.Sub(c.started) + 1}
 }
 

@@ -202,6 +202,20 @@ func Soon(t testing.TB, what string, condition func() bool) {
 	}
 }
 
+// Collected collects garbage until a cleanup has closed the channel, within the bound of Soon.
+func Collected(t testing.TB, what string, closed <-chan struct{}) {
+	t.Helper()
+	Soon(t, what, func() bool {
+		runtime.GC()
+		select {
+		case <-closed:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
 // WaitSoon waits for the goroutines of wg, within the bound of Soon.
 func WaitSoon(t testing.TB, wg *sync.WaitGroup) {
 	t.Helper()
@@ -1393,7 +1407,7 @@ func TestAStepBeforeTheNewsOfItsFile(t *testing.T) {
 	st := &state{entries: trie.New(), backups: newBackups(nil, nil, log{})}
 	st.journal.failedAt = 1
 	st.saving = true
-	st.stepped(stepped{done: Save{Bytes: 1}})
+	st.stepped(stepped{saved: Save{Bytes: 1}})
 	st.saved(save{plain: true}, nil, nil)
 	require.True(t, st.journal.hasSteps, "or a Close would leave the step")
 	require.Zero(t, st.journal.failedAt)
@@ -1975,6 +1989,13 @@ func TestEveryReadBringsTheTime(t *testing.T) {
 	}
 }
 
+func TestAWallClockBefore1970(t *testing.T) {
+	var c clock
+	now := c.at(time.Unix(-5, 0))
+	require.Equal(t, int64(1), now.wall)
+	require.Equal(t, int64(1+time.Second), deadlineAfter(now, time.Second))
+}
+
 // A wall clock that is set forward by a day removes what has ended by then within a minute,
 // although the timer follows another clock. Set back, it removes nothing too early.
 func TestTheWallClockIsSet(t *testing.T) {
@@ -2108,15 +2129,7 @@ func TestForgottenStoreWithDeadlinesIsGarbage(t *testing.T) {
 		store.Len()
 		runtime.AddCleanup(store, func(struct{}) { close(collected) }, struct{}{})
 	}()
-	Soon(t, "the collection of the store", func() bool {
-		runtime.GC()
-		select {
-		case <-collected:
-			return true
-		default:
-			return false
-		}
-	})
+	Collected(t, "the collection of the store", collected)
 }
 
 // Callers of a store without deadlines look at no clock.
@@ -2298,6 +2311,27 @@ func TestAStartThatFailsIsLogged(t *testing.T) {
 	_, err := newStore(disk, loggedTo(&lines))
 	require.ErrorIs(t, err, syscall.EIO)
 	require.Regexp(t, `^level=ERROR msg="genie: load" path=/disk/store.json error="genie: open .*"\n$`, lines.String())
+}
+
+// The log counts the entries that a load gives, and those that a save has caught up with.
+func TestTheLogCountsWhatIsThere(t *testing.T) {
+	disk := newGatedDisk(nil)
+	disk.disk.WriteFile(storePath, []byte(`{"a":"1","over":{"value":"2","expires":"2001-02-03T04:05:06Z"}}`))
+	var lines strings.Builder
+	chosen := loggedTo(&lines)
+	chosen.journal = true
+	store, err := newStore(disk, chosen)
+	require.NoError(t, err)
+	require.Contains(t, lines.String(), " source=backup entries=1 ")
+	require.Equal(t, 1, store.Stats().Loaded)
+	disk.Before(func(op, _ string) {
+		if op == "Sync" {
+			store.Set("late", "3")
+		}
+	})
+	lines.Reset()
+	require.NoError(t, store.Backup())
+	require.Regexp(t, fmt.Sprintf(" kind=backup entries=2 bytes=%d ", len(disk.text(t))), lines.String())
 }
 
 func TestALoadThatFailsIsLogged(t *testing.T) {

@@ -402,7 +402,7 @@ func (st *state) gathered(wait int) {
 type stepped struct {
 	batch    batch
 	schedule *schedule // whose tick has started the step, or nil
-	done     Save      // zero if there were no changes
+	saved    Save      // zero if there were no changes
 	size     fileSize
 	due      bool // a whole backup is due
 	ended    time.Time
@@ -436,14 +436,14 @@ func writeStep(file *durable.File, tell func(command), t *tail, r *schedule) ste
 			return nil, durable.ErrNotLive
 		}
 		done.due, done.size = t.isDue(), t.fileSize
-		done.done.Bytes = int64(len(line))
+		done.saved.Bytes = int64(len(line))
 		return line, nil
 	})
 	done.ended = time.Now()
 	done.took = done.ended.Sub(began)
 	switch {
 	case done.err == nil && done.wrote():
-		done.done = Save{done.ended, done.took, done.done.Bytes, true}
+		done.saved = Save{done.ended, done.took, done.saved.Bytes, true}
 	case done.err != nil && !done.isStuck():
 		done.err = fmt.Errorf("genie: sync %s: %w", file.Path(), done.err)
 	}
@@ -451,7 +451,7 @@ func writeStep(file *durable.File, tell func(command), t *tail, r *schedule) ste
 }
 
 // wrote reports whether the step has changes.
-func (d *stepped) wrote() bool { return d.done.Bytes > 0 }
+func (d *stepped) wrote() bool { return d.saved.Bytes > 0 }
 
 // isStuck reports whether the file is not one to append to: only a whole backup will do.
 func (d *stepped) isStuck() bool { return errors.Is(d.err, durable.ErrNotLive) }
@@ -462,7 +462,7 @@ func (st *state) stepped(d stepped) {
 	j.stepping = false
 	j.hasSteps, j.steppedMeanwhile = j.hasSteps || d.wrote(), j.steppedMeanwhile || d.wrote()
 	if !d.isStuck() {
-		st.record.ended(d.done, d.err, d.ended, d.size)
+		st.record.ended(d.saved, d.err, d.ended, d.size)
 	}
 	switch {
 	case d.isStuck():
@@ -731,7 +731,7 @@ func (l log) saved(view trie.View, done Save, err error) {
 
 func (l log) stepped(d stepped) {
 	if !d.isStuck() {
-		l.saved(d.batch.view, d.done, d.err)
+		l.saved(d.batch.view, d.saved, d.err)
 	}
 }
 
@@ -759,7 +759,7 @@ type loaded struct {
 func load(path string, l log, from func(read func(name string, r io.Reader) error) error) (loaded, error) {
 	began := time.Now()
 	var c contents
-	err := c.explain(path, from(c.readNew))
+	err := notLoaded(path, from(c.readNew))
 	found := loaded{entries: c.entries, bytes: c.bytes}
 	switch {
 	case c.entries == nil: // there was no file to read
@@ -818,8 +818,8 @@ func (c *contents) apply(changes []codec.Change) {
 	}
 }
 
-// explain says of err that the load of path has ended with it.
-func (c *contents) explain(path string, err error) error {
+// notLoaded says of err that the load of path has ended with it.
+func notLoaded(path string, err error) error {
 	if err == nil || errors.Is(err, ErrCorrupt) {
 		return err // a CorruptError names the file itself
 	}

@@ -1802,15 +1802,7 @@ func TestEntriesThatHaveEndedAreGarbage(t *testing.T) {
 	}()
 	genie.Soon(t, "the removal", func() bool { return store.Stats().Expiring == 1 })
 	genie.Soon(t, "the end of the owner", func() bool { return runtime.NumGoroutine() <= before })
-	genie.Soon(t, "the collection of the value", func() bool {
-		runtime.GC()
-		select {
-		case <-collected:
-			return true
-		default:
-			return false
-		}
-	})
+	genie.Collected(t, "the collection of the value", collected)
 	require.Equal(t, 1, store.Len())
 }
 
@@ -2492,15 +2484,7 @@ func TestForgottenStoreIsGarbage(t *testing.T) {
 		store.StopAutoBackup()
 		runtime.AddCleanup(store, func(struct{}) { close(collected) }, struct{}{})
 	}()
-	genie.Soon(t, "the collection of the store", func() bool {
-		runtime.GC()
-		select {
-		case <-collected:
-			return true
-		default:
-			return false
-		}
-	})
+	genie.Collected(t, "the collection of the store", collected)
 }
 
 func TestHotPathsAllocateNothing(t *testing.T) {

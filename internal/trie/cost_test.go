@@ -72,6 +72,23 @@ func allocated(f func()) int {
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
+// Clear, its undoing and Adopt copy nothing, among a thousand keys and among many.
+func TestReplacingAllTakesConstantTime(t *testing.T) {
+	for _, n := range []int{1_000, 200_000} {
+		m := filled(n)
+		other := NewLike(m.View())
+		for i := range n {
+			other.Set(key(i), "w")
+		}
+		var before View
+		require.LessOrEqual(t, allocated(func() { before = m.Clear() }), 4<<10)
+		require.LessOrEqual(t, allocated(func() { m.Restore(before) }), 4<<10)
+		require.Equal(t, n, m.Len())
+		require.LessOrEqual(t, allocated(func() { m.Adopt(other) }), 4<<10)
+		require.Equal(t, n, m.Len())
+	}
+}
+
 func TestAllocations(t *testing.T) {
 	m := filled(10_000)
 	v := m.View()

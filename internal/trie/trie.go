@@ -96,8 +96,8 @@ func (m *Map) Set(key, value string) (old string, existed bool) {
 }
 
 // Replace is Set for an entry with a deadline, and for a caller that may undo the write:
-// it returns the whole previous entry, also one that is over. The two keys are equal, but each may be cut from another large
-// string, of which the map keeps all bytes alive.
+// it returns the whole previous entry, also one that is over. The two keys are equal, but
+// each may be cut from another large string, of which the map keeps all bytes alive.
 func (m *Map) Replace(e Entry) (old Entry, existed bool) {
 	before, deadline, existed := m.set(m.hash(e.Key), pair{e.Key, e.Value}, e.Deadline)
 	return Entry{before.key, before.value, deadline}, existed
