@@ -253,20 +253,28 @@ func (l *leaf) put(at int, from *leaf, i int) {
 }
 
 // remove takes the entry of key out of the chain and returns it. The key must be
-// present. The last entry of the first leaf fills the gap.
+// present.
 func (l *leaf) remove(hash uint64, key string) (old pair, deadline int64) {
 	at, i := l.find(hash, key)
 	old, deadline = at.entries[i], at.deadline(i)
+	l.removeAt(at, i)
+	return old, deadline
+}
+
+// removeAt takes entry i of at, a leaf of the chain, out of the chain. The last entry of
+// the first leaf fills the gap. removeAt reports whether the first leaf got empty: then the
+// second has taken its place.
+func (l *leaf) removeAt(at *leaf, i int) (replaced bool) {
 	l.count--
 	at.put(i, l, int(l.count))
 	l.entries[l.count] = pair{}
 	if l.deadlines != nil {
 		l.deadlines.of[l.count] = 0
 	}
-	if l.count == 0 && l.next != nil {
+	if replaced = l.count == 0 && l.next != nil; replaced {
 		*l = *l.next
 	}
-	return old, deadline
+	return replaced
 }
 
 // copied returns a copy of the whole chain, of the given epoch.

@@ -270,15 +270,21 @@ func (m *Map) deleteBelow(b *branch, shift uint, hash uint64, key string) (old p
 	}
 	slot.branch = m.writableBranch(slot.branch)
 	old, deadline = m.deleteBelow(slot.branch, shift-indexBits, hash, key)
-	// A leaf of depth 0 is in all slots of the branch, so any slot tells. Such a
-	// leaf can take the place of the branch. A join gave it depth 0 a moment ago,
-	// so the leaf is writable.
+	m.replaceByLeaf(b, shift, hash)
+	return old, deadline
+}
+
+// replaceByLeaf puts a leaf in the place of the branch under b that hash leads to, if a
+// join a moment ago has left that branch with one leaf.
+func (m *Map) replaceByLeaf(b *branch, shift uint, hash uint64) {
+	slot := &b.slots[slotIndex(hash, shift)]
+	// A leaf of depth 0 is in all slots of the branch, so any slot tells. The join gave
+	// the leaf depth 0, so the leaf is writable.
 	if l := slot.branch.slots[0].leaf; l != nil && l.depth == 0 {
 		l.depth = indexBits
 		*slot = child{leaf: l}
 		m.join(b, shift, hash)
 	}
-	return old, deadline
 }
 
 // branchOver returns a branch of the current epoch with l in every slot.
