@@ -2179,7 +2179,7 @@ func TestStatsAndLog(t *testing.T) {
 		store.Set("a", "4")
 		store.StartAutoBackup(time.Hour)
 		want := Stats{
-			Path: storePath, Entries: 3, Expiring: 1, Source: SourceBackup, Loaded: 2, Unsaved: 2, NextBackup: began.Add(time.Hour),
+			Path: storePath, Entries: 3, Expiring: 1, Source: SourceBackup, Loaded: 2, Writes: 2, Unsaved: 2, NextBackup: began.Add(time.Hour),
 		}
 		require.Equal(t, want, store.Stats())
 

@@ -689,7 +689,7 @@ func (st *state) statistics() Stats {
 	r := &st.record
 	stats := Stats{
 		Path: st.log.path, Expiring: st.entries.Timed(), Source: st.source, Loaded: st.loaded,
-		Unsaved: st.version - st.savedVersion,
+		Writes: st.version, Unsaved: st.version - st.savedVersion,
 		Saves:   r.saves, FailedSaves: r.failed, LastSave: r.last, LastError: r.err, LastErrorAt: r.failedAt,
 		ObjectBytes: r.size.base, StepBytes: r.size.steps,
 	}

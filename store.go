@@ -667,6 +667,11 @@ type Stats struct {
 	Source Source // where the entries of the start came from
 	Loaded int    // how many they were
 
+	// Writes counts the writes that stand since NewStore, and the removals of entries that
+	// have ended. A ReadFrom is one write, and so is a Clear. Writes never decreases, and two
+	// Stats with the same Writes stand for the same entries, but for those that have ended.
+	Writes uint64
+
 	Unsaved     uint64 // writes that the last save that succeeded does not have
 	Saves       uint64 // that succeeded: backups and steps
 	FailedSaves uint64

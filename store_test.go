@@ -1982,6 +1982,7 @@ func TestTheCallsOfOneKeyAreWrites(t *testing.T) {
 			require.NoError(t, store.Backup())
 			c.call(store)
 			require.Equal(t, c.writes, store.Stats().Unsaved)
+			require.Equal(t, c.writes+1, store.Stats().Writes)
 			want := store.Snapshot()
 			require.Equal(t, want, reloaded(t, store))
 		})

@@ -381,9 +381,8 @@ func TestCommandHandsOver(t *testing.T) {
 
 			second := startProcess(t, backup, "-listen", address)
 			require.True(t, second.poll(func() bool {
-				return strings.Contains(second.log.String(), "msg=")
+				return strings.Contains(second.log.String(), "waiting for the backup file")
 			}), second.log.String())
-			require.Contains(t, second.log.String(), "waiting for the backup file")
 			require.NotContains(t, second.log.String(), "listening", "two processes with one file")
 			b.login(base, "bob") // the first still serves
 			cookies := b.Jar.Cookies(b.at(base))

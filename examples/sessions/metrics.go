@@ -36,6 +36,8 @@ var metrics = []metric{
 		func(s genie.Stats) float64 { return float64(s.Expiring) }),
 	gauge("genie_loaded_entries", "Entries that were loaded at the start.",
 		func(s genie.Stats) float64 { return float64(s.Loaded) }),
+	counter("genie_writes_total", "Writes that stand since the start, and removals of entries that have ended.",
+		func(s genie.Stats) float64 { return float64(s.Writes) }),
 	gauge("genie_unsaved_writes", "Writes that the last successful save does not have.",
 		func(s genie.Stats) float64 { return float64(s.Unsaved) }),
 	counter("genie_saves_total", "Backups and steps that have succeeded.",

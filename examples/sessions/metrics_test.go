@@ -41,7 +41,7 @@ func TestMetrics(t *testing.T) {
 	}
 	require.Equal(t, map[string]float64{
 		"genie_entries": 1_234_567, "genie_expiring_entries": 2_345, "genie_loaded_entries": 345,
-		"genie_unsaved_writes": 17, "genie_saves_total": 5_001, "genie_save_failures_total": 3,
+		"genie_writes_total": 88_017, "genie_unsaved_writes": 17, "genie_saves_total": 5_001, "genie_save_failures_total": 3,
 		"genie_last_save_timestamp_seconds": float64(noon.Unix() - 3), "genie_last_save_duration_seconds": 0.004567,
 		"genie_last_save_bytes": 7_654, "genie_last_save_failure_timestamp_seconds": float64(noon.Unix() - 65),
 		"genie_next_backup_timestamp_seconds": float64(noon.Unix() + 8),

@@ -106,7 +106,8 @@ func aboutEntries(s genie.Stats) group {
 func aboutSaves(now time.Time, s genie.Stats) group {
 	return group{"Saves", []figure{
 		{"Last successful save", lastSave(now, s.LastSave)},
-		{"Writes since, which a crash would lose", number(s.Unsaved)},
+		{"Writes since the start", number(s.Writes)},
+		{"Writes since the last save, which a crash would lose", number(s.Unsaved)},
 		{"Next automatic backup", nextBackup(now, s.NextBackup)},
 		{"Saves that succeeded since the start", number(s.Saves)},
 		{"Saves that failed since the start", number(s.FailedSaves)},

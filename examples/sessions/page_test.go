@@ -20,7 +20,7 @@ var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 // someStats has a different value in each field.
 var someStats = genie.Stats{
 	Path: "/srv/sessions.json", Entries: 1_234_567, Expiring: 2_345, Source: genie.SourceHandOver, Loaded: 345,
-	Unsaved: 17, Saves: 5_001, FailedSaves: 3,
+	Writes: 88_017, Unsaved: 17, Saves: 5_001, FailedSaves: 3,
 	LastSave:  genie.Save{At: noon.Add(-3 * time.Second), Took: 4567 * time.Microsecond, Bytes: 7_654, Step: true},
 	LastError: errors.New("no space left <here>"), LastErrorAt: noon.Add(-65 * time.Second),
 	NextBackup: noon.Add(8 * time.Second), ObjectBytes: 9_100_000, StepBytes: 820_000,
@@ -38,7 +38,7 @@ func TestPageShowsEveryFigure(t *testing.T) {
 	shown := map[string]string{
 		"Path": "<dd>/srv/sessions.json</dd>", "Entries": "<dd>1,234,567</dd>", "Expiring": "<dd>2,345</dd>",
 		"Source": "from the hand-over file", "Loaded": "<dd>345, from",
-		"Unsaved": "<dd>17</dd>", "Saves": "<dd>5,001</dd>", "FailedSaves": "<dd>3</dd>",
+		"Writes": "<dd>88,017</dd>", "Unsaved": "<dd>17</dd>", "Saves": "<dd>5,001</dd>", "FailedSaves": "<dd>3</dd>",
 		"LastSave":  "<dd>3s ago, at 2030-01-02 11:59:57 UTC: a step of 7.7 kB, which took 4.57ms</dd>",
 		"LastError": "no space left &lt;here&gt;", "LastErrorAt": "1m5s ago, at 2030-01-02 11:58:55 UTC",
 		"NextBackup": "<dd>in 8s</dd>", "ObjectBytes": "<dd>9.1 MB</dd>", "StepBytes": "<dd>820.0 kB</dd>",

@@ -22,6 +22,7 @@ var timedTexts = []string{
 	`{"k":{"value":"v","expires":"3026-01-02T03:04:05Z"},"l":{"value":"v","expires":"0001-01-01T00:00:00Z"}}`,
 	`{"k":{"value":"v"}}`,
 	`{"k":{}}`,
+	`{"k":{"value":"v","expires":"2026-01-02T3:04:05Z"}0`,
 }
 
 func deadline(text string) int64 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -151,6 +152,9 @@ func reference(text []byte) (m map[string]codec.Entry, place int64, err error) {
 	return m, 0, nil
 }
 
+// utcForm is the form of a time of RFC 3339 in UTC, of which time.Parse forgives a lot.
+var utcForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$`)
+
 // referenceTimed reads a value with a deadline.
 func referenceTimed(in *jsontext.Decoder) (value string, deadline int64, err error) {
 	text, err := in.ReadValue()
@@ -175,9 +179,9 @@ func referenceTimed(in *jsontext.Decoder) (value string, deadline int64, err err
 		}
 		found[key] = member.String()
 	}
-	at, err := time.Parse("2006-01-02T15:04:05.999999999Z", found["expires"])
+	at, err := time.Parse(time.RFC3339Nano, found["expires"])
 	_, hasValue := found["value"]
-	if err != nil || !hasValue || len(found) != 2 || strings.Contains(found["expires"], ",") {
+	if err != nil || !hasValue || len(found) != 2 || !utcForm.MatchString(found["expires"]) {
 		return "", 0, errors.New("not a string and a time")
 	}
 	switch {

@@ -1,0 +1,167 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	cloud "gocloud.dev/blob"
+)
+
+// A listing is what one look at the prefix has found.
+type listing struct {
+	copies    []found // sealed, oldest first
+	leftovers []leftover
+	newest    time.Time // when the newest object was stored, by the bucket's clock
+}
+
+// found is a sealed copy. Its fault is nil, or what the listing alone shows to be wrong.
+type found struct {
+	Copy
+	fault error
+}
+
+// A leftover is an object of a copy that was not finished, or is not finished yet.
+type leftover struct {
+	key    string
+	stored time.Time
+}
+
+// List returns the sealed copies under the prefix, oldest first. Each was whole when it was
+// made. Whether it still is, [Copies.Verify] tells. The error is [io/fs.ErrPermission] if the
+// bucket refuses access. A prefix without copies is no error: the list is empty then.
+func (c *Copies) List(ctx context.Context) ([]Copy, error) {
+	l, err := c.list(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("genie/blob: list: %w", err)
+	}
+	var copies []Copy
+	for _, f := range l.copies {
+		copies = append(copies, f.Copy)
+	}
+	return copies, nil
+}
+
+// list looks at the objects under the prefix, and not at those under a longer prefix.
+func (c *Copies) list(ctx context.Context) (*listing, error) {
+	ctx, w := watched(ctx)
+	defer w.stop()
+	s := sorter{prefix: c.prefix, parts: map[string]*parts{}}
+	objects := c.bucket.List(&cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
+	for {
+		object, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return s.sorted(), nil
+		}
+		if err != nil {
+			return nil, w.failed(ctx, err)
+		}
+		w.moved()
+		if !object.IsDir {
+			s.add(object)
+		}
+	}
+}
+
+// A sorter puts objects of one copy together.
+type sorter struct {
+	prefix string
+	parts  map[string]*parts // by the key of the backup
+	newest time.Time
+}
+
+// parts are the objects of one copy.
+type parts struct {
+	copy    Copy
+	backup  *cloud.ListObject // nil if missing
+	seal    *cloud.ListObject // nil if missing
+	pending []leftover        // files that package fileblob had not finished
+}
+
+// add takes an object, unless its name is none that this package gives.
+func (s *sorter) add(object *cloud.ListObject) {
+	name := strings.TrimPrefix(object.Key, s.prefix)
+	if len(name) < nameSize {
+		return
+	}
+	at, ok := timeOf(name[:nameSize])
+	if !ok {
+		return
+	}
+	key := s.prefix + name[:nameSize]
+	p := s.parts[key]
+	if p == nil {
+		p = &parts{copy: Copy{Name: key, Time: at}}
+	}
+	if p.take(object, name[nameSize:]) {
+		s.parts[key] = p
+		s.newest = latest(s.newest, object.ModTime)
+	}
+}
+
+// take takes an object by the rest of its name, behind that of the backup, and reports whether
+// it is part of the copy.
+func (p *parts) take(object *cloud.ListObject, rest string) bool {
+	switch {
+	case rest == "":
+		p.backup = object
+	case p.seal == nil && parseSeal(rest, &p.copy):
+		p.seal = object
+	case strings.HasSuffix(rest, temporary):
+		p.pending = append(p.pending, leftover{object.Key, object.ModTime})
+	default:
+		return false
+	}
+	return true
+}
+
+// sorted returns the listing.
+func (s *sorter) sorted() *listing {
+	l := &listing{newest: s.newest}
+	for _, p := range s.parts {
+		if p.seal != nil {
+			l.copies = append(l.copies, found{p.copy, p.fault()})
+		} else if p.backup != nil {
+			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.backup.ModTime})
+		}
+		l.leftovers = append(l.leftovers, p.pending...)
+	}
+	slices.SortFunc(l.copies, func(a, b found) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.leftovers, func(a, b leftover) int { return strings.Compare(a.key, b.key) })
+	return l
+}
+
+// fault returns what is wrong with a sealed copy, as far as the listing shows it.
+func (p *parts) fault() error {
+	switch {
+	case p.backup == nil:
+		return errMissing
+	case p.backup.Size != p.copy.Bytes:
+		return fmt.Errorf("the backup has %d bytes, and not %d", p.backup.Size, p.copy.Bytes)
+	}
+	return nil
+}
+
+// errMissing is not io/fs.ErrNotExist: a copy that has lost its backup is damage, and must not
+// look like a bucket without copies.
+var errMissing = errors.New("the backup is missing")
+
+// next returns the time for the name of a new copy: now, or just after the newest copy if its
+// writer's clock is ahead. A new copy so sorts behind all that are listed.
+func (l *listing) next(now time.Time) time.Time {
+	if len(l.copies) == 0 {
+		return now
+	}
+	return latest(now, l.copies[len(l.copies)-1].Time.Add(time.Nanosecond))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
