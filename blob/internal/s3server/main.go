@@ -116,13 +116,15 @@ func serveOnce(storage *posix.Posix, root auth.Account, orphaned <-chan struct{}
 	if err != nil {
 		return false, err
 	}
-	stopped := shutDownAfter(orphaned, server)
-	err = server.ServeMultiPort([]string{address})
+	failed := make(chan error, 1) // has room, so the goroutine ends after the orderly end, too
+	go func() { failed <- server.ServeMultiPort([]string{address}) }()
 	select {
-	case <-orphaned:
-		return true, <-stopped
-	default:
+	case err := <-failed:
 		return reached, fmt.Errorf("serve %s: %w", address, err)
+	case <-orphaned:
+		// Lets the requests in flight end, for ten seconds at most. It is not waited for
+		// failed: a server that is shut down just before it serves goes on.
+		return true, server.ShutDown()
 	}
 }
 
@@ -136,17 +138,6 @@ func newServer(storage *posix.Posix, root auth.Account, whenReached func()) (*s3
 		s3api.WithConcurrencyLimiter(maxRequests, maxRequests),
 		s3api.WithOnListen(whenReached),
 	)
-}
-
-// shutDownAfter lets the requests in flight end, for at most the ten seconds that
-// versitygw gives them.
-func shutDownAfter(orphaned <-chan struct{}, server *s3api.S3ApiServer) <-chan error {
-	stopped := make(chan error, 1) // has room, so the goroutine ends if the server failed
-	go func() {
-		<-orphaned
-		stopped <- server.ShutDown()
-	}()
-	return stopped
 }
 
 func freeAddress() (string, error) {
