@@ -5,7 +5,9 @@ go 1.26.0
 replace github.com/windevkay/forge/genie => ../
 
 require (
+	github.com/stretchr/testify v1.12.1
 	github.com/windevkay/forge/genie v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
 	gocloud.dev v0.47.0
 	google.golang.org/api v0.297.0
 )
@@ -23,6 +25,7 @@ require (
 	go.opentelemetry.io/otel/sdk v1.46.0 // indirect
 	go.opentelemetry.io/otel/sdk/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
