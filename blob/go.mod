@@ -10,6 +10,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	gocloud.dev v0.47.0
 	google.golang.org/api v0.297.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (
