@@ -107,6 +107,7 @@ type Copies struct {
 	// Immutable after New.
 	bucket   *cloud.Bucket
 	prefix   string // "" or ends in a slash
+	folder   bool   // the driver is that of a folder
 	keep     keepRule
 	partSize int
 	progress func(Progress) // never nil
@@ -199,7 +200,7 @@ const (
 )
 
 // New returns the copies under prefix, which is a path of names with slashes between them, or
-// "" for the top of the bucket. New does not touch the bucket. The bucket belongs to the
+// "" for the top of the bucket. New makes no request. The bucket belongs to the
 // caller, who closes it after the last use of the Copies.
 //
 // A bucket of package fileblob should have the options NoTempDir, without which a copy into
@@ -228,6 +229,7 @@ func (c *Copies) set(prefix string, opts []Option) error {
 		}
 		c.prefix = prefix + "/"
 	}
+	c.folder = isFolder(c.bucket)
 	for _, opt := range opts {
 		if opt == nil {
 			return fmt.Errorf("nil Option: %w", fs.ErrInvalid)

@@ -41,18 +41,18 @@ func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, error) {
 	r, committed, err := c.put(ctx, key, src, func(n int64) { c.progress(Progress{Storing, key, n, 0}) })
 	if err != nil {
-		return Copy{}, c.takeBack(ctx, committed, key, fmt.Errorf("store %s: %w", key, err))
+		return Copy{}, c.takeBack(ctx, committed, fmt.Errorf("store %s: %w", key, err), key)
 	}
 	made := Copy{Name: key, Bytes: r.bytes}
 	made.Time, _ = timeOf(key[len(c.prefix):])
 	r.sum.Sum(made.SHA256[:0])
 	if err := c.read(ctx, made, ReadingBack, readAll); err != nil {
-		return Copy{}, c.takeBack(ctx, true, key, fmt.Errorf("read back: %w", err))
+		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
 	}
 	if _, committed, err := c.put(ctx, sealOf(made), nothing{}, func(int64) {}); err != nil {
-		// If the answer was lost, the copy may be sealed, so the backup must stay.
-		sealed := committed && !isDenied(err)
-		return Copy{}, c.takeBack(ctx, !sealed, key, fmt.Errorf("seal %s: %w", key, err))
+		// If the answer was lost, the copy is sealed or may be soon, so the backup must stay.
+		refused := !committed || isDenied(err)
+		return Copy{}, c.takeBack(ctx, refused, fmt.Errorf("seal %s: %w", key, err), sealOf(made), key)
 	}
 	return made, nil
 }
@@ -60,14 +60,15 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 // takeBackTime is how long an error may be held up by the removal of its backup.
 const takeBackTime = 10 * time.Second
 
-// takeBack removes a backup that was stored and cannot become a copy, and returns the error.
+// takeBack removes the objects of a backup that was stored and cannot become a copy, and returns
+// the error.
 // Without it, a program that may write but not read would add a backup with each attempt, and
 // never come to remove one. If ctx has ended, the caller is in a hurry: a later copy removes the backup.
-func (c *Copies) takeBack(ctx context.Context, stored bool, key string, err error) error {
+func (c *Copies) takeBack(ctx context.Context, stored bool, err error, keys ...string) error {
 	if !stored || c.keep.all || ctx.Err() != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, takeBackTime)
 	defer cancel()
-	return errors.Join(err, c.remove(ctx, key))
+	return errors.Join(err, c.remove(ctx, keys...))
 }

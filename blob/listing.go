@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	cloud "gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 )
 
 // A listing is what one look at the prefix has found.
@@ -48,8 +51,58 @@ func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 
 // list looks at the objects under the prefix, and not at those under a longer prefix.
 func (c *Copies) list(ctx context.Context) (*listing, error) {
+	for range listAttempts {
+		l, err := c.listOnce(ctx)
+		if err == nil && l.newest.IsZero() {
+			err = c.checkFolder(ctx)
+		}
+		if err == nil {
+			return l, nil
+		}
+		// A service never gives this error, and that of a missing bucket is another one.
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, errBusy
+}
+
+// listAttempts is how often a folder is read in which files disappear meanwhile. The driver of
+// folders gives up when a file that it has seen is renamed, as each is that another writer has
+// finished.
+const listAttempts = 1000
+
+// errBusy is not io/fs.ErrNotExist: that must mean that there is no copy.
+var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was read", listAttempts)
+
+// checkFolder returns an error if the listing of a folder is empty because the folder cannot be
+// read. The driver of folders takes it for an empty one. Services say so by themselves.
+func (c *Copies) checkFolder(ctx context.Context) error {
+	if !c.folder {
+		return nil
+	}
+	if _, err := c.bucket.Attributes(ctx, c.prefix+"any name"); gcerrors.Code(err) != gcerrors.NotFound {
+		return named(err)
+	}
+	if !isFolder(c.bucket) {
+		return errors.New("the folder of the bucket does not exist any more")
+	}
+	return nil
+}
+
+// isFolder reports whether the driver of a bucket is that of a folder, and the folder is there.
+func isFolder(bucket *cloud.Bucket) bool {
+	var info os.FileInfo
+	return bucket.As(&info)
+}
+
+// listOnce is list with one attempt.
+func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
 	ctx, w := watched(ctx)
 	defer w.stop()
+	if err := ctx.Err(); err != nil {
+		return nil, err // the driver of folders does not look
+	}
 	s := sorter{prefix: c.prefix, parts: map[string]*parts{}}
 	objects := c.bucket.List(&cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
 	for {

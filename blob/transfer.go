@@ -61,11 +61,16 @@ func (c *Copies) writerOptions(file **os.File) *cloud.WriterOptions {
 		MaxConcurrency: concurrency,
 		ContentType:    "application/json",
 		BeforeWrite: func(as func(any) bool) error {
-			as(file) // stays nil unless the driver is that of a folder
+			if as(file) { // the driver is that of a folder
+				return (*file).Chmod(ownersOnly)
+			}
 			return nil
 		},
 	}
 }
+
+// ownersOnly is the mode of a backup file of package genie, and so that of its copies.
+const ownersOnly = 0o600
 
 // syncFile makes the contents of a file durable before its name is. A bucket that is a service
 // has no file, and does this on its own.
