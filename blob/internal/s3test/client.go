@@ -39,10 +39,10 @@ func Always(c aws.Credentials) aws.CredentialsProvider {
 	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil })
 }
 
-// NewClient returns a client of the server, or of the proxy, at address. It tries each request
-// once, so that a fault that a test has armed is the one that the caller sees. Its
-// connections are closed when the test ends.
-func NewClient(tb testing.TB, address string, as aws.CredentialsProvider) *s3.Client {
+// NewClient returns a client of the server, or of the proxy, at address. Unless an option says
+// otherwise, it tries each request once, so that a fault that a test has armed is the one that
+// the caller sees. Its connections are closed when the test ends.
+func NewClient(tb testing.TB, address string, as aws.CredentialsProvider, opts ...func(*s3.Options)) *s3.Client {
 	transport := &http.Transport{}
 	tb.Cleanup(transport.CloseIdleConnections)
 	return s3.New(s3.Options{
@@ -53,9 +53,13 @@ func NewClient(tb testing.TB, address string, as aws.CredentialsProvider) *s3.Cl
 		HTTPClient:   &http.Client{Transport: transport},
 		Retryer:      aws.NopRetryer{},
 
+		// As config.LoadDefaultConfig has it.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+
 		// It is tested what a reader makes of such a body, and not that the client warns.
 		DisableLogOutputChecksumValidationSkipped: true,
-	})
+	}, opts...)
 }
 
 // NewBucket makes an empty bucket.
@@ -65,11 +69,10 @@ func NewBucket(tb testing.TB, client *s3.Client, name string) {
 	require.NoError(tb, err)
 }
 
-// Open opens a bucket, which is closed when the test ends.
+// Open opens a bucket, which the caller closes.
 func Open(tb testing.TB, client *s3.Client, name string) *blob.Bucket {
 	tb.Helper()
 	bucket, err := s3blob.OpenBucket(context.Background(), client, name, nil)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { require.NoError(tb, bucket.Close()) })
 	return bucket
 }

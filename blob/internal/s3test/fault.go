@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,7 @@ import (
 type Fault struct {
 	Name  string
 	serve func(exchange)
+	late  bool // the fault itself says when it strikes
 }
 
 func (f Fault) String() string { return f.Name }
@@ -21,17 +23,17 @@ func (f Fault) String() string { return f.Name }
 // Faults of the line.
 var (
 	// ResetRequest resets the connection. The server has not seen the request.
-	ResetRequest = Fault{"reset of the request", exchange.reset}
+	ResetRequest = Fault{Name: "reset of the request", serve: exchange.reset}
 
 	// ResetAnswer resets the connection after the server has done what was asked.
-	ResetAnswer = Fault{"reset of the answer", func(x exchange) {
+	ResetAnswer = Fault{Name: "reset of the answer", serve: func(x exchange) {
 		_ = x.mustAsk(x.r.Body).Body.Close()
 		x.reset()
 	}}
 
 	// CutRequest passes half of the body on, and then resets both connections. A request
 	// without a body is reset.
-	CutRequest = Fault{"cut in the middle of the request", func(x exchange) {
+	CutRequest = Fault{Name: "cut in the middle of the request", serve: func(x exchange) {
 		if x.r.ContentLength > 0 {
 			half := io.LimitReader(x.r.Body, x.r.ContentLength/2)
 			_, _ = x.ask(io.NopCloser(io.MultiReader(half, broken{}))) // fails, that is the fault
@@ -41,24 +43,25 @@ var (
 
 	// CutAnswer cuts the connection after half of the body. An answer without a body is
 	// reset.
-	CutAnswer = Fault{"cut in the middle of the answer", func(x exchange) {
+	CutAnswer = Fault{Name: "cut in the middle of the answer", serve: func(x exchange) {
 		x.half()
 		panic(http.ErrAbortHandler)
 	}}
 
 	// StallRequest neither reads nor answers. The server has not seen the request.
-	StallRequest = Fault{"stall of the request", exchange.stall}
+	StallRequest = Fault{Name: "stall of the request", serve: exchange.stall}
 
 	// StallAnswer sends nothing after half of the body. An answer without a body is not sent
-	// at all.
-	StallAnswer = Fault{"stall in the middle of the answer", func(x exchange) {
+	// at all. It strikes when the server has done what was asked.
+	StallAnswer = Fault{Name: "stall in the middle of the answer", late: true, serve: func(x exchange) {
 		x.half()
+		x.strike()
 		<-x.released
 		panic(http.ErrAbortHandler)
 	}}
 
 	// Slow passes both bodies on in small pieces, with pauses. All arrives.
-	Slow = Fault{"slow", func(x exchange) {
+	Slow = Fault{Name: "slow", serve: func(x exchange) {
 		answer := x.mustAsk(withBody(x.r, trickle{x.r.Body}))
 		x.relay(answer, trickle{answer.Body})
 	}}
@@ -76,7 +79,7 @@ var (
 )
 
 // pass is no fault.
-var pass = Fault{"no fault", func(x exchange) {
+var pass = Fault{Name: "no fault", serve: func(x exchange) {
 	answer := x.mustAsk(x.r.Body)
 	x.relay(answer, answer.Body)
 }}
@@ -84,7 +87,7 @@ var pass = Fault{"no fault", func(x exchange) {
 // answering returns the fault of an answer with an error code. The request is read to its
 // end, or the client could see a reset in place of the answer.
 func answering(status int, code string) Fault {
-	return Fault{fmt.Sprintf("%d %s", status, code), func(x exchange) {
+	return Fault{Name: fmt.Sprintf("%d %s", status, code), serve: func(x exchange) {
 		_, _ = io.Copy(io.Discard, x.r.Body)
 		x.w.Header().Set("Content-Type", "application/xml")
 		x.w.WriteHeader(status)
@@ -156,7 +159,7 @@ type trap struct {
 	countdown  int         // the requests that match, up to the one that the fault is for
 	operations []Operation // that match; if empty, all do
 	lasting    bool        // each later request that matches has the fault, too
-	struck     chan struct{}
+	strike     func()      // closes the channel that Arm has returned
 }
 
 // faultFor counts a request, and returns its fault.
@@ -165,13 +168,13 @@ func (t *trap) faultFor(r Request) Fault {
 		return pass
 	}
 	t.countdown--
-	if t.countdown == 0 {
-		close(t.struck)
+	if t.countdown > 0 || t.countdown < 0 && !t.lasting {
+		return pass
 	}
-	if t.countdown == 0 || t.countdown < 0 && t.lasting {
-		return t.fault
+	if !t.fault.late {
+		t.strike()
 	}
-	return pass
+	return t.fault
 }
 
 // Arm has the fault happen to the nth request from now, counted from 1 and only among those of
@@ -198,6 +201,7 @@ func (p *Proxy) arm(t *trap) <-chan struct{} {
 	if t == nil {
 		return nil
 	}
-	t.struck = make(chan struct{})
-	return t.struck
+	struck := make(chan struct{})
+	t.strike = sync.OnceFunc(func() { close(struck) })
+	return struck
 }

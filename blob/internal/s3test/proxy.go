@@ -92,19 +92,18 @@ func (p *Proxy) Requests() []Request {
 // ServeHTTP passes a request on, or does the fault that is armed for it.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{proxy: p, w: w, r: r}
-	fault := p.note(requestOf(r), &x)
-	fault.serve(x)
+	p.faultFor(requestOf(r), &x).serve(x)
 }
 
-// note remembers a request, and returns the fault that is armed for it, or else pass.
-func (p *Proxy) note(r Request, x *exchange) Fault {
+// faultFor remembers a request, and returns the fault that is armed for it, or else pass.
+func (p *Proxy) faultFor(r Request, x *exchange) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = append(p.requests, r)
-	x.released = p.released
 	if p.armed == nil {
 		return pass
 	}
+	x.released, x.strike = p.released, p.armed.strike
 	return p.armed.faultFor(r)
 }
 
@@ -146,7 +145,8 @@ type exchange struct {
 	proxy    *Proxy
 	w        http.ResponseWriter
 	r        *http.Request
-	released <-chan struct{}
+	released <-chan struct{} // the end of a stall
+	strike   func()
 }
 
 // ask passes the request on with this body, and returns the server's answer. The name of the

@@ -20,29 +20,6 @@ import (
 // These tests are the negative controls of the others: a fault that did nothing would let
 // all of them pass.
 
-// A stage is a server, a proxy before it, and a client behind the proxy.
-type stage struct {
-	server *Server
-	proxy  *Proxy
-	client *s3.Client // behind the proxy
-	direct *s3.Client // of the server
-}
-
-const bucketName = "test-bucket"
-
-func newStage(t *testing.T) *stage {
-	t.Helper()
-	server := Start(t)
-	proxy := NewProxy(t, server)
-	s := &stage{
-		server: server, proxy: proxy,
-		client: NewClient(t, proxy.Address(), Always(Root())),
-		direct: NewClient(t, server.Address(), Always(Root())),
-	}
-	NewBucket(t, s.direct, bucketName)
-	return s
-}
-
 func put(ctx context.Context, c *s3.Client, key string, body []byte) error {
 	_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucketName), Key: &key, Body: bytes.NewReader(body)})
 	return err
@@ -162,9 +139,6 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
-
-// patience is how long a test waits for what comes at once unless it never comes.
-const patience = 20 * time.Second
 
 func requireClosed(t *testing.T, c <-chan struct{}) {
 	t.Helper()

@@ -1,0 +1,234 @@
+package s3test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie/blob"
+)
+
+// lasting are the faults that an outage can be.
+var lasting = []Fault{ResetRequest, CutAnswer, ExpiredForbidden}
+
+// Every request of a copy, of its removal of older copies included, has each fault.
+func TestEveryRequestOfACopyFails(t *testing.T) {
+	s := newStage(t)
+	for _, fault := range everyFault() {
+		t.Run(fault.Name, func(t *testing.T) { sweepCopy(t, s, fault, s.proxy.Arm) })
+	}
+	for _, fault := range lasting {
+		t.Run(fault.Name+", lasting", func(t *testing.T) { sweepCopy(t, s, fault, s.proxy.ArmFrom) })
+	}
+}
+
+// arming is Arm or ArmFrom of a proxy.
+type arming func(fault Fault, nth int, operations ...Operation) (struck <-chan struct{})
+
+func sweepCopy(t *testing.T, s *stage, fault Fault, arm arming) {
+	nth := 1
+	for failCopy(t, newScene(t, s), fault, newest, func() <-chan struct{} { return arm(fault, nth) }) {
+		nth++
+	}
+	require.Equal(t, 8, nth-1, "a listing, two objects stored, one read, two removed with a look at each")
+}
+
+// As above, of a copy with several parts. Only what differs is repeated.
+func TestEveryRequestOfAMultipartCopyFails(t *testing.T) {
+	s := newStage(t)
+	entries := entriesOf(multipart)
+	for _, fault := range everyFault() {
+		if fault.is(SlowDown, AccessDenied, ExpiredForbidden) { // like others that are answers
+			continue
+		}
+		t.Run(fault.Name, func(t *testing.T) {
+			for _, at := range []struct {
+				operation Operation
+				nth       int
+			}{
+				{CreateMultipartUpload, 1},
+				{UploadPart, 3},
+				{CompleteMultipartUpload, 1},
+				{GetObject, 1},
+			} {
+				hit := failCopy(t, newScene(t, s), fault, entries, func() <-chan struct{} {
+					return s.proxy.Arm(fault, at.nth, at.operation)
+				})
+				require.True(t, hit, at.operation)
+			}
+		})
+	}
+}
+
+// failCopy makes a copy while a fault is armed, and checks what is there then. It reports
+// whether the fault has struck.
+func failCopy(t *testing.T, c *scene, fault Fault, entries map[string]string, arm func() <-chan struct{}) (hit bool) {
+	t.Helper()
+	var made blob.Copy
+	copies := c.copies(t, c.client, blob.WithKeep(2, 0))
+	err, hit := during(t, fault, arm(), func(ctx context.Context) (err error) {
+		made, err = copies.Copy(ctx, storeOf(t, entries))
+		return err
+	})
+	requests := c.proxy.Requests()
+	c.proxy.Disarm()
+	requireNamed(t, fault, err, hit, requests)
+
+	listed, found := c.requireWhole(t)
+	switch {
+	case err == nil:
+		require.Equal(t, []blob.Copy{c.old[1], made}, listed)
+		requireEntries(t, entries, found[1])
+	case errors.Is(err, blob.ErrPrune):
+		require.Equal(t, []blob.Copy{c.old[1], made}, listed[len(listed)-2:])
+		requireEntries(t, entries, found[len(found)-1])
+	case fault.isAnswer() && hasSeal(requests): // only the answer was lost
+		require.Len(t, listed, 3)
+		require.Equal(t, c.old, listed[:2])
+		requireEntries(t, entries, found[2])
+	default:
+		require.Equal(t, c.old, listed)
+	}
+
+	next := c.copy(t, map[string]string{"value": "next"}, blob.WithKeep(1, 0))
+	listed, _ = c.requireWhole(t)
+	require.Equal(t, []blob.Copy{next}, listed, "the next copy puts everything in order")
+	return hit
+}
+
+// hasSeal reports whether a seal was sent.
+func hasSeal(requests []Request) bool {
+	for _, r := range requests {
+		if r.Operation == PutObject && strings.HasSuffix(r.Key, ".sealed") {
+			return true
+		}
+	}
+	return false
+}
+
+// requireNamed checks the error of a call that sent these requests, and during which a fault has
+// struck, or has not.
+func requireNamed(t *testing.T, fault Fault, err error, hit bool, requests []Request) {
+	t.Helper()
+	if !hit || fault.is(Slow) {
+		require.NoError(t, err)
+		return
+	}
+	if fault.stalls() {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	switch last := requests[len(requests)-1]; {
+	case fault.is(ExpiredToken) && last.Operation == HeadObject:
+		// The answer to HEAD has no body, so the code of the error is lost. The status, 400,
+		// does not say that access was refused.
+		require.Error(t, err)
+	case fault.denies():
+		require.ErrorIs(t, err, fs.ErrPermission)
+	default:
+		require.NotErrorIs(t, err, fs.ErrPermission)
+	}
+	require.NotErrorIs(t, err, fs.ErrNotExist)
+	require.NotErrorIs(t, err, blob.ErrDamaged, "the line was at fault, and no copy")
+	if err != nil {
+		require.ErrorContains(t, err, "genie/blob: ")
+	}
+}
+
+// Every request of a restore has each fault. The store has the newest copy then, or is as it
+// was: never an older copy, because no copy is damaged.
+func TestEveryRequestOfARestoreFails(t *testing.T) {
+	s := newStage(t)
+	c := newScene(t, s)
+	copies := c.copies(t, c.client)
+	untouched := map[string]string{"before": "the restore"}
+	eachFault(t, s, 2, func(t *testing.T, fault Fault, arm func() <-chan struct{}) bool {
+		store := storeOf(t, untouched)
+		var restored blob.Restored
+		err, hit := during(t, fault, arm(), func(ctx context.Context) (err error) {
+			restored, err = copies.Restore(ctx, store)
+			return err
+		})
+		requireNamed(t, fault, err, hit, s.proxy.Requests())
+		require.Empty(t, restored.PassedOver)
+		if err == nil {
+			require.Equal(t, c.old[1], restored.Copy)
+			requireEntries(t, older, store.Snapshot())
+		} else {
+			requireEntries(t, untouched, store.Snapshot())
+		}
+		return hit
+	})
+}
+
+func TestEveryRequestOfAVerifyFails(t *testing.T) {
+	s := newStage(t)
+	c := newScene(t, s)
+	copies := c.copies(t, c.client)
+	eachFault(t, s, 1, func(t *testing.T, fault Fault, arm func() <-chan struct{}) bool {
+		err, hit := during(t, fault, arm(), func(ctx context.Context) error { return copies.Verify(ctx, c.old[0]) })
+		requireNamed(t, fault, err, hit, s.proxy.Requests())
+		return hit
+	})
+}
+
+// Every request of a listing has each fault: there are all copies, or an error.
+func TestEveryRequestOfAListingFails(t *testing.T) {
+	s := newStage(t)
+	c := newScene(t, s)
+	want := manyCopies(t, c)
+	copies := c.copies(t, c.client)
+	list := func(t *testing.T, fault Fault, arm func() <-chan struct{}) (hit bool) {
+		var listed []blob.Copy
+		err, hit := during(t, fault, arm(), func(ctx context.Context) (err error) {
+			listed, err = copies.List(ctx)
+			return err
+		})
+		requireNamed(t, fault, err, hit, s.proxy.Requests())
+		if err == nil {
+			require.Len(t, listed, want)
+		} else {
+			require.Empty(t, listed)
+		}
+		return hit
+	}
+	for _, fault := range everyFault() {
+		t.Run(fault.Name, func(t *testing.T) {
+			for nth := 1; nth <= 2; nth++ {
+				require.True(t, list(t, fault, func() <-chan struct{} { return s.proxy.Arm(fault, nth) }))
+			}
+		})
+	}
+}
+
+// eachFault calls try with each fault at each request, once and from that request on, until
+// try reports that there was no such request. A call without faults has this many requests.
+func eachFault(t *testing.T, s *stage, requests int, try func(t *testing.T, fault Fault, arm func() <-chan struct{}) (hit bool)) {
+	t.Helper()
+	for _, fault := range everyFault() {
+		for name, arm := range map[string]arming{"": s.proxy.Arm, ", lasting": s.proxy.ArmFrom} {
+			t.Run(fault.Name+name, func(t *testing.T) {
+				nth := 1
+				for try(t, fault, func() <-chan struct{} { return arm(fault, nth) }) {
+					nth++
+				}
+				require.Equal(t, requests, nth-1)
+			})
+		}
+	}
+}
+
+// manyCopies puts more copies beside the old ones than a page of a listing has, and returns
+// how many there are. They are put into the folder of the server, which is quicker.
+func manyCopies(t *testing.T, c *scene) int {
+	t.Helper()
+	const more = 501 // two objects each; a page of S3 has 1000
+	for i := range more {
+		c.plant(t, fmt.Sprintf("20010101T000000.%09dZ", i), "{}")
+	}
+	return more + len(c.old)
+}
