@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/windevkay/forge/genie"
@@ -11,32 +12,45 @@ import (
 )
 
 // restore writes a backup file. A genie.Store does it, so the file is locked and replaced as a
-// whole, as when its program writes it.
+// whole, as when its program writes it. The file is not touched before a copy was read to its end
+// and is whole.
 func restore(ctx context.Context, c *command) error {
 	where, file := c.args[0], c.args[1]
 	if err := c.mayReplace(file); err != nil {
 		return notOfTheBucket(err)
 	}
 	return c.withCopies(ctx, where, func(copies *blob.Copies) error {
-		chosen, err := c.chosen(ctx, copies)
+		store, err := genie.NewStore(genie.WithoutFile())
 		if err != nil {
-			return err // before the file is touched
+			return err
 		}
-		store, err := genie.NewStore(genie.WithPath(file))
+		restored, err := c.restoreInto(ctx, copies, store)
 		if err != nil {
+			return err
+		}
+		if err := save(store, file); err != nil {
 			return notOfTheBucket(err)
-		}
-		restored, err := c.restoreInto(ctx, copies, store, chosen)
-		closed := store.Close()
-		if err != nil {
-			return errors.Join(err, closed)
-		}
-		if closed != nil {
-			return notOfTheBucket(closed)
 		}
 		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
 		return passedOver(restored)
 	})
+}
+
+// save makes the entries of a store those of a file.
+func save(store *genie.Store, file string) (err error) {
+	owner, err := genie.NewStore(genie.WithPath(file))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, owner.Close()) }()
+	from, to := io.Pipe()
+	go func() {
+		_, err := store.WriteTo(to)
+		to.CloseWithError(err) // nil is the end
+	}()
+	_, err = owner.ReadFrom(from)
+	from.CloseWithError(err)
+	return err
 }
 
 // mayReplace reports whether a file may be written: it has no entries, or the command line says so.
@@ -56,9 +70,13 @@ func (c *command) mayReplace(file string) error {
 }
 
 // restoreInto restores the copy that was chosen, or the newest that is whole.
-func (c *command) restoreInto(ctx context.Context, copies *blob.Copies, store *genie.Store, chosen []blob.Copy) (blob.Restored, error) {
+func (c *command) restoreInto(ctx context.Context, copies *blob.Copies, store *genie.Store) (blob.Restored, error) {
 	if c.copy == "" {
 		return copies.Restore(ctx, store)
+	}
+	chosen, err := c.chosen(ctx, copies)
+	if err != nil {
+		return blob.Restored{}, err
 	}
 	return blob.Restored{Copy: chosen[0]}, copies.RestoreCopy(ctx, store, chosen[0])
 }
