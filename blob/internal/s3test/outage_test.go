@@ -26,11 +26,10 @@ func TestClientTriesAgain(t *testing.T) {
 			for nth := 1; nth <= 8; nth++ {
 				c := newScene(t, s)
 				struck := s.proxy.Arm(fault, nth)
-				made, err := c.copies(t, client, blob.WithKeep(2, 0)).Copy(t.Context(), storeOf(t, newest))
+				made, err := c.copies(t, client, blob.WithKeep(2, 0)).Copy(t.Context(), newest)
 				require.NoError(t, err)
 				requireClosed(t, struck)
-				listed, _ := c.requireWhole(t)
-				require.Equal(t, []blob.Copy{c.old[1], made}, listed)
+				require.Equal(t, []blob.Copy{c.old[1], made}, c.requireWhole(t))
 			}
 		})
 	}
@@ -41,7 +40,7 @@ func TestDeadline(t *testing.T) {
 	s := newStage(t)
 	c := newScene(t, s)
 	copies := c.copies(t, s.client)
-	store := storeOf(t, newest)
+	store := storeOf(t, newestEntries)
 	for name, call := range map[string]func(context.Context) error{
 		"copy":    func(ctx context.Context) error { _, err := copies.Copy(ctx, store); return err },
 		"list":    func(ctx context.Context) error { _, err := copies.List(ctx); return err },
@@ -63,7 +62,7 @@ func TestDeadline(t *testing.T) {
 func TestScheduleThroughAnOutage(t *testing.T) {
 	s := newStage(t)
 	c := newScene(t, s)
-	store := storeOf(t, newest)
+	store := storeOf(t, newestEntries)
 	s.proxy.ArmFrom(ResetRequest, 1)
 	schedule, err := c.copies(t, s.client).Start(store, time.Millisecond)
 	require.NoError(t, err)
@@ -71,9 +70,9 @@ func TestScheduleThroughAnOutage(t *testing.T) {
 	require.Zero(t, schedule.Stats().Copies)
 	s.proxy.Disarm()
 	require.Eventually(t, func() bool { return schedule.Stats().Copies == 1 }, patience, time.Millisecond)
-	listed, found := c.requireWhole(t)
+	listed := c.requireWhole(t)
 	require.Len(t, listed, 3)
-	requireEntries(t, newest, found[2])
+	requireCopyOf(t, newest, listed[2])
 
 	struck := s.proxy.ArmFrom(StallRequest, 1)
 	store.Set("value", "4")
@@ -82,6 +81,5 @@ func TestScheduleThroughAnOutage(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, schedule.Stop(ctx), context.DeadlineExceeded)
 	s.proxy.Disarm()
-	listed, _ = c.requireWhole(t)
-	require.Len(t, listed, 3)
+	require.Equal(t, listed, c.requireWhole(t))
 }

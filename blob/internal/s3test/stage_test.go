@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,11 +52,26 @@ type scene struct {
 	old    []blob.Copy
 }
 
-var (
-	oldest = map[string]string{"value": "1"}
-	older  = map[string]string{"value": "2"}
-	newest = map[string]string{"value": "3"}
+// The backups of small copies, and the entries of two of them.
+const (
+	oldest = backup(`{"value":"1"}` + "\n")
+	older  = backup(`{"value":"2"}` + "\n")
+	newest = backup(`{"value":"3"}` + "\n")
 )
+
+var (
+	olderEntries  = map[string]string{"value": "2"}
+	newestEntries = map[string]string{"value": "3"}
+)
+
+// A backup is the source of a copy. With many megabytes, it is quicker than a store.
+type backup string
+
+// WriteTo writes the backup.
+func (b backup) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.WriteString(w, string(b))
+	return int64(n), err
+}
 
 func newScene(t *testing.T, s *stage) *scene {
 	t.Helper()
@@ -64,14 +79,14 @@ func newScene(t *testing.T, s *stage) *scene {
 	s.scenes++
 	c := &scene{stage: s, prefix: fmt.Sprint("scene", s.scenes)}
 	c.old = []blob.Copy{
-		c.plant(t, "20020101T000000.000000000Z", `{"value":"1"}`),
-		c.plant(t, "20030101T000000.000000000Z", `{"value":"2"}`),
+		c.plant(t, "20020101T000000.000000000Z", oldest),
+		c.plant(t, "20030101T000000.000000000Z", older),
 	}
 	return c
 }
 
 // plant puts a copy into the folder of the server, as if it had been made at a time.
-func (c *scene) plant(t *testing.T, at, text string) blob.Copy {
+func (c *scene) plant(t *testing.T, at string, text backup) blob.Copy {
 	t.Helper()
 	when, err := time.Parse("20060102T150405.000000000Z", at)
 	require.NoError(t, err)
@@ -104,30 +119,35 @@ func (s *stage) open(t *testing.T, client *s3.Client) *cloud.Bucket {
 }
 
 // copy makes a copy that no fault can hit.
-func (c *scene) copy(t *testing.T, entries map[string]string, opts ...blob.Option) blob.Copy {
+func (c *scene) copy(t *testing.T, b backup, opts ...blob.Option) blob.Copy {
 	t.Helper()
-	made, err := c.copies(t, c.direct, opts...).Copy(t.Context(), storeOf(t, entries))
+	made, err := c.copies(t, c.direct, opts...).Copy(t.Context(), b)
 	require.NoError(t, err)
 	return made
 }
 
 // requireWhole fails the test unless each copy that is listed can be restored, and has the
-// bytes that its seal says, on the disk of the server. It returns the copies and their entries,
-// oldest first.
-func (c *scene) requireWhole(t *testing.T) (listed []blob.Copy, entries []map[string]string) {
+// bytes that its seal says, on the disk of the server. It returns the copies, oldest first.
+func (c *scene) requireWhole(t *testing.T) []blob.Copy {
 	t.Helper()
 	copies := c.copies(t, c.direct)
 	listed, err := copies.List(t.Context())
 	require.NoError(t, err)
 	for _, made := range listed {
-		store := storeOf(t, nil)
-		require.NoError(t, copies.RestoreCopy(t.Context(), store, made))
-		entries = append(entries, store.Snapshot())
 		text, err := os.ReadFile(c.server.File(bucketName, made.Name))
 		require.NoError(t, err)
 		require.Equal(t, made.SHA256, sha256.Sum256(text))
+		if made.Bytes < 1<<10 { // the others take seconds with the race detector
+			require.NoError(t, copies.RestoreCopy(t.Context(), storeOf(t, nil), made))
+		}
 	}
-	return listed, entries
+	return listed
+}
+
+// requireCopyOf fails the test unless a copy is one of b.
+func requireCopyOf(t *testing.T, b backup, made blob.Copy) {
+	t.Helper()
+	require.Equal(t, sha256.Sum256([]byte(b)), made.SHA256)
 }
 
 func storeOf(t *testing.T, entries map[string]string) *genie.Store {
@@ -144,20 +164,12 @@ func storeOf(t *testing.T, entries map[string]string) *genie.Store {
 // of a part. With parts of 8 MiB, a backup that is a little larger has three.
 const multipart = 16 << 20
 
-// entriesOf returns entries whose backup is a little larger than size.
-func entriesOf(size int) map[string]string {
-	const each = 1 << 19
-	entries := map[string]string{}
-	for i := range (size + each - 1) / each {
-		entries[fmt.Sprint(i)] = strings.Repeat(string(rune('a'+i%26)), each)
-	}
-	return entries
-}
+// large is a backup of several parts.
+var large = backupOf(multipart)
 
-// requireEntries compares without printing megabytes.
-func requireEntries(t *testing.T, want, got map[string]string) {
-	t.Helper()
-	require.True(t, maps.Equal(want, got), "%d entries, and not these %d", len(got), len(want))
+// backupOf returns a backup that is a little larger than size.
+func backupOf(size int) backup {
+	return backup(`{"key":"` + strings.Repeat("0123456789abcdef", size/16) + `"}` + "\n")
 }
 
 // is reports whether a fault is one of these.

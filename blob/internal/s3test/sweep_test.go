@@ -41,63 +41,55 @@ func sweepCopy(t *testing.T, s *stage, fault Fault, arm arming) {
 // As above, of a copy with several parts. Only what differs is repeated.
 func TestEveryRequestOfAMultipartCopyFails(t *testing.T) {
 	s := newStage(t)
-	entries := entriesOf(multipart)
-	for _, fault := range everyFault() {
-		if fault.is(SlowDown, AccessDenied, ExpiredForbidden) { // like others that are answers
-			continue
-		}
+	for _, fault := range []Fault{
+		StallRequest, StallAnswer, ResetRequest, ResetAnswer, CutRequest, CutAnswer, InternalError, ExpiredToken,
+	} {
 		t.Run(fault.Name, func(t *testing.T) {
-			for _, at := range []struct {
-				operation Operation
-				nth       int
-			}{
-				{CreateMultipartUpload, 1},
-				{UploadPart, 3},
-				{CompleteMultipartUpload, 1},
-				{GetObject, 1},
-			} {
-				hit := failCopy(t, newScene(t, s), fault, entries, func() <-chan struct{} {
-					return s.proxy.Arm(fault, at.nth, at.operation)
+			for at, nth := range map[Operation]int{CreateMultipartUpload: 1, UploadPart: 3, CompleteMultipartUpload: 1} {
+				hit := failCopy(t, newScene(t, s), fault, large, func() <-chan struct{} {
+					return s.proxy.Arm(fault, nth, at)
 				})
-				require.True(t, hit, at.operation)
+				require.True(t, hit, at)
 			}
 		})
 	}
+	t.Run("slow throughout", func(t *testing.T) {
+		failCopy(t, newScene(t, s), Slow, large, func() <-chan struct{} { return s.proxy.ArmFrom(Slow, 1) })
+	})
 }
 
 // failCopy makes a copy while a fault is armed, and checks what is there then. It reports
 // whether the fault has struck.
-func failCopy(t *testing.T, c *scene, fault Fault, entries map[string]string, arm func() <-chan struct{}) (hit bool) {
+func failCopy(t *testing.T, c *scene, fault Fault, src backup, arm func() <-chan struct{}) (hit bool) {
 	t.Helper()
 	var made blob.Copy
 	copies := c.copies(t, c.client, blob.WithKeep(2, 0))
 	err, hit := during(t, fault, arm(), func(ctx context.Context) (err error) {
-		made, err = copies.Copy(ctx, storeOf(t, entries))
+		made, err = copies.Copy(ctx, src)
 		return err
 	})
 	requests := c.proxy.Requests()
 	c.proxy.Disarm()
 	requireNamed(t, fault, err, hit, requests)
 
-	listed, found := c.requireWhole(t)
+	listed := c.requireWhole(t)
 	switch {
 	case err == nil:
 		require.Equal(t, []blob.Copy{c.old[1], made}, listed)
-		requireEntries(t, entries, found[1])
+		requireCopyOf(t, src, made)
 	case errors.Is(err, blob.ErrPrune):
 		require.Equal(t, []blob.Copy{c.old[1], made}, listed[len(listed)-2:])
-		requireEntries(t, entries, found[len(found)-1])
+		requireCopyOf(t, src, made)
 	case fault.isAnswer() && hasSeal(requests): // only the answer was lost
 		require.Len(t, listed, 3)
 		require.Equal(t, c.old, listed[:2])
-		requireEntries(t, entries, found[2])
+		requireCopyOf(t, src, listed[2])
 	default:
 		require.Equal(t, c.old, listed)
 	}
 
-	next := c.copy(t, map[string]string{"value": "next"}, blob.WithKeep(1, 0))
-	listed, _ = c.requireWhole(t)
-	require.Equal(t, []blob.Copy{next}, listed, "the next copy puts everything in order")
+	next := c.copy(t, newest, blob.WithKeep(1, 0))
+	require.Equal(t, []blob.Copy{next}, c.requireWhole(t), "the next copy puts everything in order")
 	return hit
 }
 
@@ -133,10 +125,24 @@ func requireNamed(t *testing.T, fault Fault, err error, hit bool, requests []Req
 		require.NotErrorIs(t, err, fs.ErrPermission)
 	}
 	require.NotErrorIs(t, err, fs.ErrNotExist)
-	require.NotErrorIs(t, err, blob.ErrDamaged, "the line was at fault, and no copy")
+	if !brokeOff(fault, requests) {
+		require.NotErrorIs(t, err, blob.ErrDamaged, "the line was at fault, and no copy")
+	}
 	if err != nil {
 		require.ErrorContains(t, err, "genie/blob: ")
 	}
+}
+
+// brokeOff reports whether an object was read twice, and broke off each time. Package blob takes
+// its storage for damaged then.
+func brokeOff(fault Fault, requests []Request) bool {
+	reads := 0
+	for _, r := range requests {
+		if r.Operation == GetObject {
+			reads++
+		}
+	}
+	return fault.is(CutAnswer) && reads > 1
 }
 
 // Every request of a restore has each fault. The store has the newest copy then, or is as it
@@ -154,12 +160,11 @@ func TestEveryRequestOfARestoreFails(t *testing.T) {
 			return err
 		})
 		requireNamed(t, fault, err, hit, s.proxy.Requests())
-		require.Empty(t, restored.PassedOver)
 		if err == nil {
-			require.Equal(t, c.old[1], restored.Copy)
-			requireEntries(t, older, store.Snapshot())
+			require.Equal(t, blob.Restored{Copy: c.old[1]}, restored)
+			require.Equal(t, olderEntries, store.Snapshot())
 		} else {
-			requireEntries(t, untouched, store.Snapshot())
+			require.Equal(t, untouched, store.Snapshot())
 		}
 		return hit
 	})
