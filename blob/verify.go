@@ -23,9 +23,16 @@ func (c *Copies) Verify(ctx context.Context, copy Copy) error {
 	return nil
 }
 
+// readAll reads to the end. io.Copy would read pieces of 8 KiB.
 func readAll(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
+	for piece := make([]byte, maxRead); ; {
+		switch _, err := r.Read(piece); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // attempts is how often a copy is read whose reading breaks off. A line may break; where the same
