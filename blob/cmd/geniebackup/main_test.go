@@ -286,3 +286,20 @@ func TestSizes(t *testing.T) {
 		require.Equal(t, want, size(bytes))
 	}
 }
+
+// The commands of README, as they stand there, in another folder.
+func TestReadmeCommands(t *testing.T) {
+	readme := contentsOf(t, filepath.Join("..", "..", "README.md"))
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bucket"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "app.json"), []byte(`{"greeting":"hello"}`), 0o600))
+	lines := regexp.MustCompile(`(?m)^    go run ./cmd/geniebackup (.*)$`).FindAllStringSubmatch(readme, -1)
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		args := strings.Fields(strings.ReplaceAll(line[1], "/tmp", folder))
+		got := geniebackup(t, args...)
+		require.Equal(t, exitDone, got.code, "%s: %s", line[0], got.messages)
+		require.Equal(t, 1, strings.Count(got.output, "\n"), got.output)
+	}
+	require.JSONEq(t, `{"greeting":"hello"}`, contentsOf(t, filepath.Join(folder, "restored.json")))
+}
