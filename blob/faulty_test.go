@@ -21,7 +21,7 @@ import (
 
 // An op is an operation on a faultyBucket.
 type op struct {
-	kind string // list, open, read, write, commit, committed, delete, deleted
+	kind string // list, look, open, read, write, commit, committed, delete, deleted
 	key  string
 	at   int // bytes that were read or written before
 }
@@ -71,8 +71,17 @@ func (b *faultyBucket) SignedURL(context.Context, string, *driver.SignedURLOptio
 	return "", errors.ErrUnsupported
 }
 
-func (b *faultyBucket) Attributes(context.Context, string) (*driver.Attributes, error) {
-	return nil, errors.ErrUnsupported
+func (b *faultyBucket) Attributes(ctx context.Context, key string) (*driver.Attributes, error) {
+	if err := b.ask(ctx, op{kind: "look", key: key}); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	object, found := b.objects[key]
+	if !found {
+		return nil, errNoObject
+	}
+	return &driver.Attributes{Size: object.Size}, nil
 }
 
 // ask counts an operation and has it fail if the test wants it to.

@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"testing"
@@ -173,4 +174,30 @@ func TestAReaderThatDoesNotCheckIsNoticed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "older", valueOf(s))
 	require.ErrorContains(t, restored.PassedOver[0], "SHA-256")
+}
+
+// Another writer makes a newer copy and removes the one that a restore is about to read.
+func TestRestoreBesideAWriterThatRemoves(t *testing.T) {
+	b, _, newer := twoCopies(t)
+	removed := 0
+	b.fault = func(_ context.Context, o op) error {
+		if o.kind != "open" || removed == 3 {
+			return nil
+		}
+		removed++
+		writing := b.fault
+		b.fault = nil
+		_, err := b.copies(t, WithKeep(1, 0)).Copy(context.Background(), store(t, fmt.Sprint(removed)))
+		b.fault = writing
+		return err
+	}
+	s := store(t, "as it was")
+	restored, err := b.copies(t).Restore(t.Context(), s)
+	require.NoError(t, err)
+	require.Empty(t, restored.PassedOver, "a copy that was removed is not a damaged one")
+	require.Equal(t, "3", valueOf(s))
+
+	require.ErrorIs(t, b.copies(t).RestoreCopy(t.Context(), s, newer), ErrRemoved)
+	require.ErrorIs(t, b.copies(t).Verify(t.Context(), newer), ErrRemoved)
+	require.Equal(t, "3", valueOf(s))
 }
