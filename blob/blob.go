@@ -10,7 +10,7 @@
 //	defer schedule.Stop(ctx) // a last copy
 //
 // On another machine, [Copies.Restore] replaces the entries of a store by those of the
-// newest copy that is whole.
+// newest copy that is whole. Command geniebackup copies, lists, verifies and restores by hand.
 //
 // The program that opens a bucket imports its driver, and only that driver is linked.
 //
@@ -66,6 +66,10 @@ var (
 	// none is whole.
 	ErrDamaged = errors.New("damaged copy")
 
+	// ErrRemoved is given for a copy that was removed since it was listed, as a writer does when
+	// it has a newer one.
+	ErrRemoved = errors.New("copy was removed meanwhile")
+
 	// ErrPrune is given beside a copy that was made: only the removal of older objects failed.
 	ErrPrune = errors.New("remove old copies")
 
@@ -120,8 +124,8 @@ type Option func(*Copies) error
 const (
 	defaultLast = 24
 	defaultDays = 30
-	// defaultPartSize is large enough for 10 000 parts, the most that S3 allows, to hold
-	// 78 GiB, and small enough for a program of some hundred megabytes.
+	// defaultPartSize is small enough for a program of some hundred megabytes, and large enough
+	// for any store that fits in memory.
 	defaultPartSize = 8 << 20
 	// minPartSize is the least that S3 allows.
 	minPartSize = 5 << 20
@@ -158,7 +162,8 @@ func WithKeepAll() Option {
 // WithPartSize sets the bytes of one part of an upload, in place of 8 MiB. Two parts are in
 // memory at once. A copy that is smaller than a part is one request; on S3, an interrupted
 // copy then leaves no parts behind that cost storage. The minimum is 5 MiB. Drivers without
-// parts, such as that of a folder, ignore it.
+// parts, such as that of a folder, ignore it. S3 takes no more than 10 000 parts, which are
+// 78 GiB unless told.
 func WithPartSize(bytes int) Option {
 	return func(c *Copies) error {
 		if bytes < minPartSize {

@@ -90,9 +90,9 @@ func TestEveryOperationOfACopyFails(t *testing.T) {
 				b := newFaultyBucket()
 				oldCopies(t, b, "1", "2", "3")
 				before, done := b.contents(), len(b.ops)
-				b.fault = fault
+				b.fail(fault)
 				_, err := b.copies(t, WithKeep(2, 0)).Copy(t.Context(), store(t, "4"))
-				b.fault = nil
+				b.fail(nil)
 				requireAfterFault(t, b, before, err, failure)
 				for _, o := range b.ops[done:] {
 					kinds[o.kind] = true
@@ -143,17 +143,17 @@ func TestAttemptsThatFailDoNotPileUp(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			b := newFaultyBucket()
 			oldCopies(t, b, "1")
-			b.fault = func(_ context.Context, o op) error {
+			b.fail(func(_ context.Context, o op) error {
 				if o.kind == kind {
 					return errRefused
 				}
 				return nil
-			}
+			})
 			for range 5 {
 				_, err := b.copies(t).Copy(t.Context(), store(t, "2"))
 				require.ErrorIs(t, err, errRefused)
 			}
-			b.fault = nil
+			b.fail(nil)
 			objects := len(b.contents())
 			require.Equal(t, 2, objects, "the old copy alone")
 			require.Equal(t, []string{"1"}, requireWhole(t, b))
@@ -275,16 +275,16 @@ func TestABucketThatChangesBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newFaultyBucket()
 			oldCopies(t, b, "old")
-			b.fault = func(_ context.Context, o op) error {
+			b.fail(func(_ context.Context, o op) error {
 				if o.kind == "committed" {
 					b.put(o.key, change([]byte(b.contents()[o.key])), time.Now())
 				}
 				return nil
-			}
+			})
 			_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "new"))
 			require.ErrorIs(t, err, ErrDamaged)
 			require.NotErrorIs(t, err, ErrPrune)
-			b.fault = nil
+			b.fail(nil)
 			require.Equal(t, []string{"old"}, requireWhole(t, b), "nothing is removed for a copy that was not verified")
 		})
 	}
@@ -321,16 +321,16 @@ func TestAnotherWriterPrunes(t *testing.T) {
 		b := newFaultyBucket()
 		oldCopies(t, b, "1", "2", "3")
 		count := 0
-		b.fault = func(context.Context, op) error {
+		b.fail(func(context.Context, op) error {
 			if count++; count == n {
 				_, err := b.copies(t, WithKeep(1, 0)).Copy(context.Background(), store(t, "other"))
 				return err
 			}
 			return nil
-		}
+		})
 		_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "4"))
 		require.NoError(t, err)
-		b.fault = nil
+		b.fail(nil)
 		values := requireWhole(t, b)
 		require.NotEmpty(t, values)
 		require.Subset(t, []string{"other", "4"}, values)

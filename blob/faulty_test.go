@@ -21,7 +21,7 @@ import (
 
 // An op is an operation on a faultyBucket.
 type op struct {
-	kind string // list, open, read, write, commit, committed, delete, deleted
+	kind string // list, look, open, read, write, commit, committed, delete, deleted
 	key  string
 	at   int // bytes that were read or written before
 }
@@ -30,9 +30,8 @@ type op struct {
 // contract of drivers allows and no more: a writer that is closed publishes all that it has, unless
 // its context has ended.
 type faultyBucket struct {
-	fault func(context.Context, op) error // asked before each operation, and after those that end in -ed
-
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex                      // protects what follows
+	fault   func(context.Context, op) error // asked before each operation, and after those that end in -ed
 	objects map[string]driver.ListObject
 	texts   map[string][]byte
 	room    int // bytes that objects may have together, or 0 for any number
@@ -71,19 +70,36 @@ func (b *faultyBucket) SignedURL(context.Context, string, *driver.SignedURLOptio
 	return "", errors.ErrUnsupported
 }
 
-func (b *faultyBucket) Attributes(context.Context, string) (*driver.Attributes, error) {
-	return nil, errors.ErrUnsupported
+func (b *faultyBucket) Attributes(ctx context.Context, key string) (*driver.Attributes, error) {
+	if err := b.ask(ctx, op{kind: "look", key: key}); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	object, found := b.objects[key]
+	if !found {
+		return nil, errNoObject
+	}
+	return &driver.Attributes{Size: object.Size}, nil
 }
 
 // ask counts an operation and has it fail if the test wants it to.
 func (b *faultyBucket) ask(ctx context.Context, o op) error {
 	b.mu.Lock()
 	b.ops = append(b.ops, o)
+	fault := b.fault
 	b.mu.Unlock()
-	if b.fault == nil {
+	if fault == nil {
 		return nil
 	}
-	return b.fault(ctx, o)
+	return fault(ctx, o)
+}
+
+// fail has operations fail from now on, or no longer.
+func (b *faultyBucket) fail(fault func(context.Context, op) error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault = fault
 }
 
 func (b *faultyBucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {

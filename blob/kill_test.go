@@ -61,7 +61,7 @@ func copyForEver(path string) {
 // A process that is killed at any moment of its copies leaves whole copies only, and loses none that
 // it has reported.
 func TestKilledInTheMiddleOfACopy(t *testing.T) {
-	const rounds = 25
+	const rounds = 15
 	path := t.TempDir()
 	copies, err := blob.New(folder(t, path), "app", blob.WithKeep(3, 1))
 	require.NoError(t, err)

@@ -43,16 +43,19 @@ type checkedReader struct {
 	copy  Copy
 	bytes int64
 	sum   hash.Hash
+	turn  turn
 
-	// After the end: one of the two is not nil, unless the copy is whole.
+	// At most one of the two is not nil. If both are nil at io.EOF, the copy is whole.
 	fault  error // the copy is not whole
 	broken error // the reader has failed
-	whole  bool
 }
 
 func newCheckedReader(ctx context.Context, from io.Reader, c Copy, moved func(int64)) *checkedReader {
 	return &checkedReader{ctx: ctx, from: from, moved: moved, copy: c, sum: sha256.New()}
 }
+
+// maxRead is how much is read and summed up between two looks at the clock.
+const maxRead = 32 << 10
 
 // Read reads from the backup. In place of io.EOF it returns the fault, if there is one.
 func (r *checkedReader) Read(p []byte) (int, error) {
@@ -60,10 +63,11 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 		r.broken = err
 		return 0, err
 	}
-	n, err := r.from.Read(p)
+	n, err := r.from.Read(p[:min(len(p), maxRead)])
 	r.sum.Write(p[:n])
 	r.bytes += int64(n)
 	r.moved(r.bytes)
+	r.turn.end()
 	switch {
 	case r.bytes > r.copy.Bytes:
 		r.fault = fmt.Errorf("the backup has more than %d bytes", r.copy.Bytes)
@@ -86,6 +90,5 @@ func (r *checkedReader) end() error {
 		r.fault = fmt.Errorf("the SHA-256 of the backup is %x, and not %x", sum, r.copy.SHA256)
 		return r.fault
 	}
-	r.whole = true
 	return io.EOF
 }

@@ -30,10 +30,28 @@ type Restored struct {
 //
 // Only the first says that a start with an empty store is right. A copy is not passed over
 // because the bucket does not answer, as it may be whole.
-func (c *Copies) Restore(ctx context.Context, store *genie.Store) (Restored, error) {
+func (c *Copies) Restore(ctx context.Context, store *genie.Store) (restored Restored, err error) {
+	for range newerAttempts {
+		restored, err = c.restoreNewest(ctx, store)
+		if !errors.Is(err, ErrRemoved) {
+			break
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("genie/blob: restore: %w", err)
+	}
+	return restored, err
+}
+
+// newerAttempts is how often a Restore lists the copies anew because a writer has made a newer copy
+// and has removed the one that was about to be read.
+const newerAttempts = 10
+
+// restoreNewest is Restore with one listing.
+func (c *Copies) restoreNewest(ctx context.Context, store *genie.Store) (Restored, error) {
 	l, err := c.list(ctx)
 	if err != nil {
-		return Restored{}, fmt.Errorf("genie/blob: restore: list: %w", err)
+		return Restored{}, fmt.Errorf("list: %w", err)
 	}
 	var restored Restored
 	for _, f := range slices.Backward(l.copies) {
@@ -44,11 +62,11 @@ func (c *Copies) Restore(ctx context.Context, store *genie.Store) (Restored, err
 			return restored, nil
 		}
 		if !damaged {
-			return restored, fmt.Errorf("genie/blob: restore %s: %w", f.Name, err)
+			return restored, fmt.Errorf("%s: %w", f.Name, err)
 		}
 		restored.PassedOver = append(restored.PassedOver, damage)
 	}
-	return restored, fmt.Errorf("genie/blob: restore: %w", c.none(restored))
+	return restored, c.none(restored)
 }
 
 // none returns the error for a prefix without a copy that is whole.
@@ -75,8 +93,8 @@ func (c *Copies) restore(ctx context.Context, store *genie.Store, f found) error
 }
 
 // RestoreCopy is [Copies.Restore] from a copy that [Copies.List] has returned, such as that of a
-// day before a mistake. If the copy is not whole, RestoreCopy returns a [*DamageError], and
-// the store is as it was.
+// day before a mistake. If the copy is not whole, RestoreCopy returns a [*DamageError], and if
+// it is gone, an error that is [ErrRemoved]; the store is as it was.
 func (c *Copies) RestoreCopy(ctx context.Context, store *genie.Store, copy Copy) error {
 	if err := c.restore(ctx, store, found{Copy: copy}); err != nil {
 		return fmt.Errorf("genie/blob: restore %s: %w", copy.Name, err)

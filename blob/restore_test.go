@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"testing"
@@ -38,7 +39,7 @@ func TestEveryOperationOfARestoreFails(t *testing.T) {
 		t.Run(failure.Error(), func(t *testing.T) {
 			ops := sweep(t, failure, func(t *testing.T, fault func(context.Context, op) error) bool {
 				b, older, newer := twoCopies(t)
-				b.fault = fault
+				b.fail(fault)
 				s := store(t, "as it was")
 				restored, err := b.copies(t).Restore(t.Context(), s)
 				switch {
@@ -66,20 +67,20 @@ func TestReadingThatBreaksOff(t *testing.T) {
 	b, older, newer := twoCopies(t)
 	inTheMiddle := func(o op) bool { return o.kind == "read" && o.key == newer.Name && o.at > 0 }
 	times := 1
-	b.fault = func(_ context.Context, o op) error {
+	b.fail(func(_ context.Context, o op) error {
 		if inTheMiddle(o) && times > 0 {
 			times--
 			return errOutage
 		}
 		return nil
-	}
+	})
 	s := store(t, "as it was")
 	restored, err := b.copies(t).Restore(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, Restored{Copy: newer}, restored, "a line that breaks once does not cost a copy")
 	require.Equal(t, "newer", valueOf(s))
 
-	b.fault = at(inTheMiddle, errOutage)
+	b.fail(at(inTheMiddle, errOutage))
 	restored, err = b.copies(t).Restore(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, older, restored.Copy)
@@ -101,7 +102,7 @@ func TestNoAnswerPassesNothingOver(t *testing.T) {
 		"the service is off at 2": at(func(o op) bool { return o.kind == "read" && o.at > 0 || o.kind == "open" && o.key != newer.Name }, errOutage),
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.fault = fault
+			b.fail(fault)
 			s := store(t, "as it was")
 			_, err := b.copies(t).Restore(t.Context(), s)
 			require.Error(t, err)
@@ -118,12 +119,12 @@ func TestRestoreIsCancelled(t *testing.T) {
 	b, _, newer := twoCopies(t)
 	for n := range int(newer.Bytes) {
 		ctx, cancel := context.WithCancel(t.Context())
-		b.fault = at(func(o op) bool {
+		b.fail(at(func(o op) bool {
 			if o.kind == "read" && o.at >= n {
 				cancel()
 			}
 			return false
-		}, nil)
+		}, nil))
 		s := store(t, "as it was")
 		restored, err := b.copies(t).Restore(ctx, s)
 		cancel()
@@ -173,4 +174,28 @@ func TestAReaderThatDoesNotCheckIsNoticed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "older", valueOf(s))
 	require.ErrorContains(t, restored.PassedOver[0], "SHA-256")
+}
+
+// Another writer makes a newer copy and removes the one that a restore is about to read.
+func TestRestoreBesideAWriterThatRemoves(t *testing.T) {
+	b, _, newer := twoCopies(t)
+	removed, writing := 0, false
+	b.fail(func(_ context.Context, o op) error {
+		if o.kind != "open" || removed == 3 || writing {
+			return nil
+		}
+		removed, writing = removed+1, true
+		_, err := b.copies(t, WithKeep(1, 0)).Copy(context.Background(), store(t, fmt.Sprint(removed)))
+		writing = false
+		return err
+	})
+	s := store(t, "as it was")
+	restored, err := b.copies(t).Restore(t.Context(), s)
+	require.NoError(t, err)
+	require.Empty(t, restored.PassedOver, "a copy that was removed is not a damaged one")
+	require.Equal(t, "3", valueOf(s))
+
+	require.ErrorIs(t, b.copies(t).RestoreCopy(t.Context(), s, newer), ErrRemoved)
+	require.ErrorIs(t, b.copies(t).Verify(t.Context(), newer), ErrRemoved)
+	require.Equal(t, "3", valueOf(s))
 }

@@ -124,7 +124,7 @@ func TestStopWithoutAChangeAsksNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
 		schedule := start(t, b, store(t, "1"))
 		after(time.Minute)
-		b.fault = at(func(op) bool { return true }, errOutage)
+		b.fail(at(func(op) bool { return true }, errOutage))
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.NoError(t, schedule.Stop(ended))
@@ -162,14 +162,14 @@ func TestStopGivesUpACopyThatHangs(t *testing.T) {
 				oldCopies(t, b, "old")
 				s := store(t, "new")
 				schedule := start(t, b, s)
-				b.fault = hangs(kind)
+				b.fail(hangs(kind))
 				after(time.Minute)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				began := time.Now()
 				require.Error(t, schedule.Stop(ctx))
 				require.Less(t, time.Since(began), 2*time.Second)
-				b.fault = nil
+				b.fail(nil)
 				require.Equal(t, "old", requireWhole(t, b)[0])
 				for err := range schedule.Errors() {
 					require.True(t, errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded), "%v", err)
@@ -182,12 +182,12 @@ func TestStopGivesUpACopyThatHangs(t *testing.T) {
 func TestStopWaitsForTheCopyInProgress(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
 		goOn := make(chan struct{})
-		b.fault = func(_ context.Context, o op) error {
+		b.fail(func(_ context.Context, o op) error {
 			if o.kind == "commit" {
 				<-goOn
 			}
 			return nil
-		}
+		})
 		schedule := start(t, b, store(t, "1"))
 		after(time.Minute)
 		require.Zero(t, schedule.Stats().Next, "a copy is being made")
@@ -209,13 +209,13 @@ func TestStopWaitsForTheCopyInProgress(t *testing.T) {
 func TestASlowCopyDelaysTheNext(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
 		s := store(t, "0")
-		b.fault = func(_ context.Context, o op) error {
+		b.fail(func(_ context.Context, o op) error {
 			if o.kind == "open" { // once in each copy
 				time.Sleep(150 * time.Second)
 			}
 			s.Set("value", o.kind)
 			return nil
-		}
+		})
 		schedule := start(t, b, s)
 		after(time.Minute + 4*(150+60)*time.Second)
 		require.Equal(t, uint64(4), schedule.Stats().Copies)
@@ -227,10 +227,10 @@ func TestASlowCopyDelaysTheNext(t *testing.T) {
 func TestErrorsOfASchedule(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
 		count := 0
-		b.fault = func(_ context.Context, o op) error {
+		b.fail(func(_ context.Context, o op) error {
 			count++
 			return fmt.Errorf("attempt %d: %w", count, errOutage)
-		}
+		})
 		schedule := start(t, b, store(t, "1"))
 		after(15 * time.Minute)
 		found := schedule.Stats()
@@ -238,7 +238,7 @@ func TestErrorsOfASchedule(t *testing.T) {
 		require.ErrorContains(t, found.LastError, "attempt 15")
 		require.Equal(t, time.Now(), found.LastErrorAt)
 		require.Zero(t, found.Copies)
-		b.fault = nil
+		b.fail(nil)
 		after(time.Minute)
 		require.Equal(t, []string{"1"}, requireWhole(t, b), "a failure does not make the change forgotten")
 		require.Equal(t, uint64(1), schedule.Stats().Copies)
@@ -258,7 +258,7 @@ func TestErrorsOfASchedule(t *testing.T) {
 // A copy of which only the removal of others failed is a copy.
 func TestAScheduleThatMayNotDelete(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
-		b.fault = at(func(o op) bool { return o.kind == "delete" }, errRefused)
+		b.fail(at(func(o op) bool { return o.kind == "delete" }, errRefused))
 		schedule, err := b.copies(t, WithKeep(1, 0)).Start(store(t, "1"), time.Minute)
 		require.NoError(t, err)
 		after(time.Minute)
@@ -281,12 +281,12 @@ func TestAWriteDuringACopyIsNotMissed(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *faultyBucket) {
 				s, once := store(t, "1"), sync.Once{}
-				b.fault = func(_ context.Context, o op) error {
+				b.fail(func(_ context.Context, o op) error {
 					if o.kind == kind {
 						once.Do(func() { s.Set("value", "2") })
 					}
 					return nil
-				}
+				})
 				schedule := start(t, b, s)
 				after(2 * time.Minute)
 				values := requireWhole(t, b)
@@ -306,12 +306,12 @@ func TestACopyThatStalls(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *faultyBucket) {
 				oldCopies(t, b, "old")
-				b.fault = hangs(kind)
+				b.fail(hangs(kind))
 				began := time.Now()
 				_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
 				require.ErrorIs(t, err, ErrStalled)
 				require.Equal(t, stallLimit, time.Since(began))
-				b.fault = nil
+				b.fail(nil)
 				require.Equal(t, []string{"old"}, requireWhole(t, b))
 			})
 		})
@@ -321,10 +321,10 @@ func TestACopyThatStalls(t *testing.T) {
 // A slow bucket is no stalled one.
 func TestASlowCopyDoesNotStall(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
-		b.fault = func(context.Context, op) error {
+		b.fail(func(context.Context, op) error {
 			time.Sleep(stallLimit - time.Second)
 			return nil
-		}
+		})
 		_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
 		require.NoError(t, err)
 		require.Equal(t, []string{"new"}, requireWhole(t, b))

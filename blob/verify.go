@@ -12,9 +12,10 @@ import (
 )
 
 // Verify reads a copy from the bucket and compares its length and its SHA-256 with those of its
-// seal. It returns a [*DamageError] if the copy is not whole, an error that is
-// [io/fs.ErrPermission] if the bucket refuses access, and otherwise the error of the
-// bucket, after which the copy may be whole or not. Its memory does not grow with the copy.
+// seal. It returns a [*DamageError] if the copy is not whole, an error that is [ErrRemoved]
+// if it is gone, an error that is [io/fs.ErrPermission] if the bucket refuses access, and
+// otherwise the error of the bucket, after which the copy may be whole or not. Its memory does
+// not grow with the copy.
 func (c *Copies) Verify(ctx context.Context, copy Copy) error {
 	err := c.read(ctx, copy, ReadingBack, readAll)
 	if err != nil {
@@ -23,9 +24,16 @@ func (c *Copies) Verify(ctx context.Context, copy Copy) error {
 	return nil
 }
 
+// readAll reads to the end. io.Copy would read pieces of 8 KiB.
 func readAll(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
+	for piece := make([]byte, maxRead); ; {
+		switch _, err := r.Read(piece); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // attempts is how often a copy is read whose reading breaks off. A line may break; where the same
@@ -53,7 +61,7 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 	defer w.stop()
 	object, err := c.bucket.NewReader(ctx, copy.Name, nil)
 	if err != nil {
-		return false, opened(copy, w.failed(ctx, err))
+		return false, c.missing(ctx, copy, w.failed(ctx, err))
 	}
 	defer object.Close()
 	r := newCheckedReader(ctx, object, copy, func(n int64) {
@@ -73,10 +81,17 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 	return false, err
 }
 
-// opened returns the error for a copy that cannot be opened.
-func opened(copy Copy, err error) error {
-	if gcerrors.Code(err) == gcerrors.NotFound && !isDenied(err) {
+// missing returns the error for a copy that cannot be opened. If its backup is not there, its seal
+// tells whether another writer has removed it, whose order is the seal first.
+func (c *Copies) missing(ctx context.Context, copy Copy, err error) error {
+	if gcerrors.Code(err) != gcerrors.NotFound || isDenied(err) {
+		return err
+	}
+	switch sealed, err := c.bucket.Exists(ctx, sealOf(copy)); {
+	case err != nil:
+		return named(err)
+	case sealed:
 		return &DamageError{copy, errMissing}
 	}
-	return err
+	return ErrRemoved
 }

@@ -14,7 +14,7 @@ func copyNow(ctx context.Context, c *command) error {
 	file, where := c.args[0], c.args[1]
 	store, err := genie.NewStore(genie.WithPath(file), genie.WithReadOnly())
 	if err != nil {
-		return notOfTheBucket(err)
+		return withoutCause(err)
 	}
 	keep := blob.WithKeep(c.keepLast, c.keepDays)
 	if c.keepAll {
@@ -25,13 +25,16 @@ func copyNow(ctx context.Context, c *command) error {
 		if err == nil || errors.Is(err, blob.ErrPrune) {
 			fmt.Fprintf(c.out, "copied %s, %s, as %s\n", count(store.Len(), "entry", "entries"), size(made.Bytes), made.Name)
 		}
+		if errors.Is(err, blob.ErrDamaged) {
+			return withoutCause(err) // the new copy, which has no exit code of its own
+		}
 		return err
 	}, keep)
 }
 
-// notOfTheBucket returns the error of a file. A file that is missing or may not be read must not
-// give the exit code of a bucket.
-func notOfTheBucket(err error) error { return errors.New(err.Error()) }
+// withoutCause returns an error with the exit code of a failure. A file that is missing or may not
+// be read must not give the exit code of a bucket.
+func withoutCause(err error) error { return errors.New(err.Error()) }
 
 func count(n int, one, many string) string {
 	if n == 1 {

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -215,23 +218,58 @@ func TestHelpHasEveryFlag(t *testing.T) {
 	require.Regexp(t, `-keep-days N .*\(30\)`, usage)
 }
 
-// The program that owns a file goes on, and copy reads beside it; restore does not touch the file.
+// TestMain makes the test binary a program that owns a file, if the environment asks for one.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("GENIE_TEST_OWN"); path != "" {
+		own(path)
+	}
+	os.Exit(m.Run())
+}
+
+// own owns the file at path until standard input ends.
+func own(path string) {
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err == nil {
+		fmt.Println("owned")
+		_, err = io.Copy(io.Discard, os.Stdin)
+	}
+	if err == nil {
+		err = store.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// The program that owns a file goes on. A copy is made beside it, and a restore waits for a second
+// and gives up.
 func TestBesideAProgram(t *testing.T) {
 	folder, _ := bucketWith(t, `{"a":"of the bucket"}`)
 	file := fileWith(t, `{"a":"of the program"}`)
-	// A second store in this process would share the lock, so the owner is another lock file's
-	// holder: the tests of package genie have the case of another process.
-	owner, err := genie.NewStore(genie.WithPath(file))
+	self, err := os.Executable()
 	require.NoError(t, err)
+	owner := exec.Command(self)
+	owner.Env = append(os.Environ(), "GENIE_TEST_OWN="+file)
+	input, err := owner.StdinPipe()
+	require.NoError(t, err)
+	output, err := owner.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, owner.Start())
+	_, err = output.Read(make([]byte, 1))
+	require.NoError(t, err)
+
 	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
-	require.Equal(t, exitFailed, geniebackup(t, "restore", folder, file).code)
-	value, _ := owner.Get("a")
-	require.Equal(t, "of the program", value)
-	require.NoError(t, owner.Close())
+	got := geniebackup(t, "restore", "-replace", folder, file)
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.messages, "in use by process")
+	require.NoError(t, input.Close())
+	require.NoError(t, owner.Wait())
 	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file))
-	restored := filepath.Join(t.TempDir(), "restored.json")
-	require.Equal(t, exitDone, geniebackup(t, "restore", folder, restored).code)
-	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, restored))
+
+	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", folder, file).code)
+	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file), "the copy that was made meanwhile")
 }
 
 // A signal ends the context.
@@ -285,4 +323,21 @@ func TestSizes(t *testing.T) {
 	for bytes, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_234_567: "1.2 MB", 5e12: "5.0 TB", 1 << 62: "4.6 EB"} {
 		require.Equal(t, want, size(bytes))
 	}
+}
+
+// The commands of README, as they stand there, in another folder.
+func TestReadmeCommands(t *testing.T) {
+	readme := contentsOf(t, filepath.Join("..", "..", "README.md"))
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bucket"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "app.json"), []byte(`{"greeting":"hello"}`), 0o600))
+	lines := regexp.MustCompile(`(?m)^    go run ./cmd/geniebackup (.*)$`).FindAllStringSubmatch(readme, -1)
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		args := strings.Fields(strings.ReplaceAll(line[1], "/tmp", folder))
+		got := geniebackup(t, args...)
+		require.Equal(t, exitDone, got.code, "%s: %s", line[0], got.messages)
+		require.Equal(t, 1, strings.Count(got.output, "\n"), got.output)
+	}
+	require.JSONEq(t, `{"greeting":"hello"}`, contentsOf(t, filepath.Join(folder, "restored.json")))
 }

@@ -17,7 +17,7 @@ import (
 func restore(ctx context.Context, c *command) error {
 	where, file := c.args[0], c.args[1]
 	if err := c.mayReplace(file); err != nil {
-		return notOfTheBucket(err)
+		return withoutCause(err)
 	}
 	return c.withCopies(ctx, where, func(copies *blob.Copies) error {
 		store, err := genie.NewStore(genie.WithoutFile())
@@ -29,7 +29,7 @@ func restore(ctx context.Context, c *command) error {
 			return err
 		}
 		if err := save(store, file); err != nil {
-			return notOfTheBucket(err)
+			return withoutCause(err)
 		}
 		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
 		return passedOver(restored)

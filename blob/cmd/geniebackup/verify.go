@@ -15,30 +15,32 @@ func verify(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
-		damaged := 0
+		whole, damaged := 0, 0
 		for _, copy := range chosen {
-			err := copies.Verify(ctx, copy)
-			if err != nil && !errors.Is(err, blob.ErrDamaged) {
-				return err
-			}
-			if err != nil {
+			switch err := copies.Verify(ctx, copy); {
+			case err == nil:
+				whole++
+				fmt.Fprintf(c.out, "whole: %s, %s\n", copy.Name, size(copy.Bytes))
+			case errors.Is(err, blob.ErrDamaged):
 				damaged++
 				fmt.Fprintln(c.out, err)
-				continue
+			case errors.Is(err, blob.ErrRemoved):
+				fmt.Fprintf(c.out, "removed meanwhile: %s\n", copy.Name)
+			default:
+				return err
 			}
-			fmt.Fprintf(c.out, "whole: %s, %s\n", copy.Name, size(copy.Bytes))
 		}
-		return damage(damaged, len(chosen))
+		return damage(whole, damaged)
 	})
 }
 
-// damage returns the error for a number of copies that are damaged, of those that were read.
-func damage(damaged, read int) error {
-	switch damaged {
-	case 0:
+// damage returns the error for the copies that were read.
+func damage(whole, damaged int) error {
+	switch {
+	case damaged == 0:
 		return nil
-	case read:
+	case whole == 0:
 		return fmt.Errorf("every copy is damaged: %w", blob.ErrDamaged)
 	}
-	return &doneError{fmt.Errorf("%d of %d copies are damaged", damaged, read)}
+	return &doneError{fmt.Errorf("%d of %d copies are damaged", damaged, whole+damaged)}
 }
