@@ -2,6 +2,8 @@ package s3test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -80,6 +82,15 @@ func TestCutMultipartCopyLeavesNoObject(t *testing.T) {
 		require.Empty(t, c.uploads(t))
 	})
 
+	t.Run("a source that fails leaves the upload open", func(t *testing.T) {
+		c := newScene(t, s)
+		before := c.objects(t)
+		_, err := c.copies(t, s.client).Copy(t.Context(), halfSource{})
+		require.ErrorIs(t, err, errSource)
+		require.Equal(t, before, c.objects(t))
+		require.Len(t, c.uploads(t), 1)
+	})
+
 	t.Run("an outage leaves the upload open", func(t *testing.T) {
 		c := newScene(t, s)
 		before := c.objects(t)
@@ -101,6 +112,16 @@ func TestCutMultipartCopyLeavesNoObject(t *testing.T) {
 			require.Empty(t, c.uploads(t), fault.Name)
 		}
 	})
+}
+
+// A halfSource fails when it has written three parts.
+type halfSource struct{}
+
+var errSource = errors.New("the source fails")
+
+func (halfSource) WriteTo(w io.Writer) (int64, error) {
+	n, err := large.WriteTo(w)
+	return n, errors.Join(err, errSource)
 }
 
 // From which size on a copy is sent in parts is the client's choice. WithPartSize does not change
