@@ -248,7 +248,9 @@ func TestServerChecksCredentials(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := NewClient(t, s.server.Address(), Always(c.as))
-			require.Equal(t, c.code, codeOf(put(t.Context(), client, "key", body)))
+			// Of a large body, a server that refuses may not read all, and the client sees a
+			// reset in place of the answer.
+			require.Equal(t, c.code, codeOf(put(t.Context(), client, "key", nil)))
 			_, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(bucketName)})
 			require.Equal(t, c.code, codeOf(err))
 		})
