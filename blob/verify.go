@@ -81,6 +81,10 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 	return false, err
 }
 
+// errMissing is not io/fs.ErrNotExist: a copy that has lost its backup is damage, and must not
+// look like a bucket without copies.
+var errMissing = errors.New("the backup is missing")
+
 // missing returns the error for a copy that cannot be opened. If its backup is not there, its seal
 // tells whether another writer has removed it, whose order is the seal first.
 func (c *Copies) missing(ctx context.Context, copy Copy, err error) error {
