@@ -42,7 +42,7 @@ func readAll(r io.Reader) error {
 const attempts = 2
 
 // read has use read a copy. Its end comes only if the copy is whole. The error is a
-// *DamageError if it is not, or if use returns one that is genie.ErrCorrupt.
+// *DamageError if it is not, or if use returns an error that is genie.ErrCorrupt.
 func (c *Copies) read(ctx context.Context, copy Copy, action Action, use func(io.Reader) error) error {
 	for attempt := 1; ; attempt++ {
 		broken, err := c.readOnce(ctx, copy, action, use)
