@@ -61,9 +61,9 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 const takeBackTime = 10 * time.Second
 
 // takeBack removes the objects of a backup that was stored and cannot become a copy, and returns
-// the error.
-// Without it, a program that may write but not read would add a backup with each attempt, and
-// never come to remove one. If ctx has ended, the caller is in a hurry: a later copy removes the backup.
+// the error. Without it, a program that may write but not read would add a backup with each attempt, and
+// never come to remove any. If ctx has ended, the caller is in a hurry, and a later copy removes the
+// backup.
 func (c *Copies) takeBack(ctx context.Context, stored bool, err error, keys ...string) error {
 	if !stored || c.keep.all || ctx.Err() != nil {
 		return err

@@ -263,7 +263,7 @@ type shortWriter struct{}
 
 func (shortWriter) Write(p []byte) (int, error) { return len(p) - 1, nil }
 
-// What is stored is not what was sent. The copy is not sealed, and not there afterwards.
+// The bucket stores other bytes than it was sent. The copy is not sealed, and is gone afterwards.
 func TestABucketThatChangesBytes(t *testing.T) {
 	changes := map[string]func([]byte) []byte{
 		"flips a bit": func(p []byte) []byte { p[len(p)/2] ^= 1; return p },
@@ -354,5 +354,26 @@ func TestLeftoversStayForADay(t *testing.T) {
 			want = 6
 		}
 		require.Len(t, b.contents(), want, age)
+	}
+}
+
+// A copy that the listing shows to be damaged does not count as a copy that is kept. It is removed
+// after a day, beside a newer copy.
+func TestDamagedCopiesDoNotCount(t *testing.T) {
+	for _, age := range []time.Duration{time.Hour, leftoverAge + time.Hour} {
+		b, older, newer := twoCopies(t)
+		for key := range b.contents() {
+			b.put(key, []byte(b.contents()[key]), time.Now().Add(-age))
+		}
+		b.put(newer.Name, []byte("{"), time.Now().Add(-age))
+		b.put(sealOf(newer), nil, time.Now().Add(-age))
+		present := Copy{Name: "app/" + newName(time.Now()), Bytes: 2}
+		b.put(present.Name, []byte("{}"), time.Now())
+		b.put(sealOf(present), nil, time.Now())
+		_, err := b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "newest"))
+		require.NoError(t, err)
+		found := must(b.copies(t).List(t.Context()))
+		require.Equal(t, age < leftoverAge, slices.Contains(found, newer))
+		require.Contains(t, found, older, "the third of the copies that are whole")
 	}
 }

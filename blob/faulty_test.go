@@ -34,7 +34,8 @@ type faultyBucket struct {
 	fault   func(context.Context, op) error // asked before each operation, and after those that end in -ed
 	objects map[string]driver.ListObject
 	texts   map[string][]byte
-	room    int // bytes that objects may have together, or 0 for any number
+	hidden  string // the key of an object that listings leave out
+	room    int    // bytes that objects may have together, or 0 for any number
 	ops     []op
 }
 
@@ -103,7 +104,7 @@ func (b *faultyBucket) fail(fault func(context.Context, op) error) {
 }
 
 func (b *faultyBucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
-	if err := b.ask(ctx, op{kind: "list"}); err != nil {
+	if err := b.ask(ctx, op{kind: "list", key: string(o.PageToken)}); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
@@ -111,7 +112,7 @@ func (b *faultyBucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*d
 	page, last := &driver.ListPage{}, ""
 	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
 		rest, found := strings.CutPrefix(key, o.Prefix)
-		if !found || key <= string(o.PageToken) || strings.Contains(rest, o.Delimiter) {
+		if !found || key == b.hidden || key <= string(o.PageToken) || strings.Contains(rest, o.Delimiter) {
 			continue
 		}
 		if len(page.Objects) == 3 { // small pages, so that tests have several
@@ -236,6 +237,13 @@ func (b *faultyBucket) free(taken int) int {
 		taken += len(text)
 	}
 	return max(0, b.room-taken)
+}
+
+// hide leaves an object out of listings, or none.
+func (b *faultyBucket) hide(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hidden = key
 }
 
 // contents returns a copy of all objects.

@@ -5,15 +5,12 @@ import "slices"
 // A keepRule is the rule of WithKeep. It looks at the names of copies and at no clock, so it gives
 // each writer the same answer.
 type keepRule struct {
-	all        bool
+	all        bool // removes nothing; spare is not called
 	last, days int
 }
 
 // spare returns the copies that need not stay. copies are sorted, oldest first.
 func (k keepRule) spare(copies []Copy) []Copy {
-	if k.all {
-		return nil
-	}
 	var spare []Copy
 	newer, days := 0, 0 // of the copies that were looked at: how many, and on how many days
 	day := ""

@@ -15,17 +15,20 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// A listing is what one look at the prefix has found.
+// A listing is the result of one look at the prefix.
 type listing struct {
-	copies    []found // sealed, oldest first
+	copies    []sealedCopy // oldest first
 	leftovers []leftover
 	newest    time.Time // when the newest object was stored, by the bucket's clock
 }
 
-// found is a sealed copy. Its fault is nil, or what the listing alone shows to be wrong.
-type found struct {
+// A sealedCopy is a copy as the listing shows it. A listing is not of one instant: if a copy was
+// made meanwhile, the listing may have its seal and not its backup. So a copy whose backup seems
+// to be missing may be whole. It does not count as a copy that is kept, and a restore tries it.
+type sealedCopy struct {
 	Copy
-	fault error
+	whole  bool      // the listing has a backup of the right length
+	stored time.Time // when it was sealed, by the bucket's clock
 }
 
 // A leftover is an object of a copy that was not finished, or is not finished yet.
@@ -53,7 +56,7 @@ func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 func (c *Copies) list(ctx context.Context) (*listing, error) {
 	for range listAttempts {
 		l, err := c.listOnce(ctx)
-		if err == nil && l.newest.IsZero() {
+		if err == nil && len(l.copies)+len(l.leftovers) == 0 {
 			err = c.checkFolder(ctx)
 		}
 		if err == nil {
@@ -177,31 +180,17 @@ func (s *sorter) sorted() *listing {
 	l := &listing{newest: s.newest}
 	for _, p := range s.parts {
 		if p.seal != nil {
-			l.copies = append(l.copies, found{p.copy, p.fault()})
+			whole := p.backup != nil && p.backup.Size == p.copy.Bytes
+			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.ModTime})
 		} else if p.backup != nil {
 			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.backup.ModTime})
 		}
 		l.leftovers = append(l.leftovers, p.pending...)
 	}
-	slices.SortFunc(l.copies, func(a, b found) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.copies, func(a, b sealedCopy) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.leftovers, func(a, b leftover) int { return strings.Compare(a.key, b.key) })
 	return l
 }
-
-// fault returns what is wrong with a sealed copy, as far as the listing shows it.
-func (p *parts) fault() error {
-	switch {
-	case p.backup == nil:
-		return errMissing
-	case p.backup.Size != p.copy.Bytes:
-		return fmt.Errorf("the backup has %d bytes, and not %d", p.backup.Size, p.copy.Bytes)
-	}
-	return nil
-}
-
-// errMissing is not io/fs.ErrNotExist: a copy that has lost its backup is damage, and must not
-// look like a bucket without copies.
-var errMissing = errors.New("the backup is missing")
 
 // next returns the time for the name of a new copy: now, or just after the newest copy if its
 // writer's clock is ahead. A new copy so sorts behind all that are listed.

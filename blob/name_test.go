@@ -77,7 +77,7 @@ func TestAClockThatGoesBack(t *testing.T) {
 	for _, clock := range []time.Duration{0, time.Second, time.Hour, -time.Hour, -1e6 * time.Hour, 0, time.Hour, 2 * time.Hour} {
 		at := l.next(now.Add(clock))
 		names = append(names, newName(at))
-		l.copies = append(l.copies, found{Copy: Copy{Time: at}})
+		l.copies = append(l.copies, sealedCopy{Copy: Copy{Time: at}})
 	}
 	require.True(t, slices.IsSorted(names), names)
 	require.Len(t, slices.Compact(names), len(names))

@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gocloud.dev/gcerrors"
@@ -19,20 +20,27 @@ func (c *Copies) sweep(ctx context.Context, l *listing) error {
 		return nil
 	}
 	var failed []error
-	for _, key := range l.old() {
-		failed = append(failed, c.remove(ctx, key))
+	for _, o := range l.leftovers {
+		if l.isOld(o.stored) {
+			failed = append(failed, c.remove(ctx, o.key))
+		}
 	}
 	return errors.Join(failed...)
 }
 
-// prune removes the copies that need not stay now that made is there.
+// prune removes the copies that need not stay now that made is there, and copies that have been
+// damaged for a day, as far as the listing shows it.
 //
 // Invariant: made was read back and is sealed. The listing is older than made, and another
 // writer may have removed some of it. That does no harm: the other writer had newer copies
 // in place of each.
 func (c *Copies) prune(ctx context.Context, before *listing, made Copy) error {
+	if c.keep.all {
+		return nil
+	}
+	whole, damaged := before.byHealth()
 	var failed []error
-	for _, copy := range c.keep.spare(append(before.whole(), made)) {
+	for _, copy := range slices.Concat(damaged, c.keep.spare(append(whole, made))) {
 		// The seal goes first: a backup without a seal is a leftover, and a seal without a
 		// backup would be a damaged copy.
 		failed = append(failed, c.remove(ctx, sealOf(copy), copy.Name))
@@ -40,28 +48,21 @@ func (c *Copies) prune(ctx context.Context, before *listing, made Copy) error {
 	return errors.Join(failed...)
 }
 
-// whole returns the copies that the listing does not show to be damaged. The others do not
-// count as copies that are kept.
-func (l *listing) whole() []Copy {
-	var whole []Copy
-	for _, f := range l.copies {
-		if f.fault == nil {
-			whole = append(whole, f.Copy)
+// byHealth returns the copies that are whole, as far as the listing shows it, and those that have been
+// damaged for leftoverAge. Only the first count as copies that are kept.
+func (l *listing) byHealth() (whole, damaged []Copy) {
+	for _, c := range l.copies {
+		if c.whole {
+			whole = append(whole, c.Copy)
+		} else if l.isOld(c.stored) {
+			damaged = append(damaged, c.Copy)
 		}
 	}
-	return whole
+	return whole, damaged
 }
 
-// old returns the keys of leftovers that are older than the newest object by leftoverAge.
-func (l *listing) old() []string {
-	var keys []string
-	for _, o := range l.leftovers {
-		if l.newest.Sub(o.stored) > leftoverAge {
-			keys = append(keys, o.key)
-		}
-	}
-	return keys
-}
+// isOld reports whether an object is older than the newest by leftoverAge.
+func (l *listing) isOld(stored time.Time) bool { return l.newest.Sub(stored) > leftoverAge }
 
 // remove removes objects in their order, up to the first that fails. An object that another
 // writer has removed is no failure.

@@ -43,7 +43,7 @@ func TestReadmeNamesTests(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	var sources strings.Builder
-	for _, pattern := range []string{"fault_test.go", "restore_test.go", "kill_test.go", "bench_test.go", "cmd/geniebackup/services_test.go"} {
+	for _, pattern := range []string{"fault_test.go", "restore_test.go", "kill_test.go", "bench_test.go", "cmd/geniebackup/services_test.go", "cmd/geniebackup/memory_test.go"} {
 		source, err := os.ReadFile(pattern)
 		require.NoError(t, err)
 		sources.Write(source)

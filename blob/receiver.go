@@ -35,7 +35,7 @@ func (r *receiver) Write(p []byte) (int, error) {
 }
 
 // A checkedReader passes on a backup that is read, and its end only if length and sum are those
-// of the copy. Until then the one that reads must not believe any of it; ReadFrom does not.
+// of the copy. Until then its caller must not act on any of it, and genie.Store.ReadFrom does not.
 type checkedReader struct {
 	ctx   context.Context
 	from  io.Reader

@@ -44,7 +44,7 @@ func (c *Copies) Restore(ctx context.Context, store *genie.Store) (restored Rest
 }
 
 // newerAttempts is how often a Restore lists the copies anew because a writer has made a newer copy
-// and has removed the one that was about to be read.
+// and has removed the copy that was about to be read.
 const newerAttempts = 10
 
 // restoreNewest is Restore with one listing.
@@ -55,7 +55,7 @@ func (c *Copies) restoreNewest(ctx context.Context, store *genie.Store) (Restore
 	}
 	var restored Restored
 	for _, f := range slices.Backward(l.copies) {
-		err := c.restore(ctx, store, f)
+		err := c.restore(ctx, store, f.Copy)
 		damage, damaged := errors.AsType[*DamageError](err)
 		if err == nil {
 			restored.Copy = f.Copy
@@ -82,11 +82,8 @@ func (c *Copies) none(r Restored) error {
 }
 
 // restore replaces the entries of store by those of one copy.
-func (c *Copies) restore(ctx context.Context, store *genie.Store, f found) error {
-	if f.fault != nil {
-		return &DamageError{f.Copy, f.fault}
-	}
-	return c.read(ctx, f.Copy, Restoring, func(r io.Reader) error {
+func (c *Copies) restore(ctx context.Context, store *genie.Store, copy Copy) error {
+	return c.read(ctx, copy, Restoring, func(r io.Reader) error {
 		_, err := store.ReadFrom(r)
 		return err
 	})
@@ -96,7 +93,7 @@ func (c *Copies) restore(ctx context.Context, store *genie.Store, f found) error
 // day before a mistake. If the copy is not whole, RestoreCopy returns a [*DamageError], and if
 // it is gone, an error that is [ErrRemoved]; the store is as it was.
 func (c *Copies) RestoreCopy(ctx context.Context, store *genie.Store, copy Copy) error {
-	if err := c.restore(ctx, store, found{Copy: copy}); err != nil {
+	if err := c.restore(ctx, store, copy); err != nil {
 		return fmt.Errorf("genie/blob: restore %s: %w", copy.Name, err)
 	}
 	return nil

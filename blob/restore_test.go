@@ -176,7 +176,7 @@ func TestAReaderThatDoesNotCheckIsNoticed(t *testing.T) {
 	require.ErrorContains(t, restored.PassedOver[0], "SHA-256")
 }
 
-// Another writer makes a newer copy and removes the one that a restore is about to read.
+// Another writer makes a newer copy and removes the copy that a restore is about to read.
 func TestRestoreBesideAWriterThatRemoves(t *testing.T) {
 	b, _, newer := twoCopies(t)
 	removed, writing := 0, false
@@ -198,4 +198,26 @@ func TestRestoreBesideAWriterThatRemoves(t *testing.T) {
 	require.ErrorIs(t, b.copies(t).RestoreCopy(t.Context(), s, newer), ErrRemoved)
 	require.ErrorIs(t, b.copies(t).Verify(t.Context(), newer), ErrRemoved)
 	require.Equal(t, "3", valueOf(s))
+}
+
+// A listing is not of one instant: it may have the seal of a copy that was made meanwhile, and not the
+// backup. The copy is whole, and a restore takes it.
+func TestASealThatIsListedWithoutItsBackup(t *testing.T) {
+	b, _, newer := twoCopies(t)
+	b.fail(at(func(o op) bool {
+		if o.kind == "list" && o.key < newer.Name { // before the last page
+			b.hide(newer.Name)
+		} else {
+			b.hide("")
+		}
+		return false
+	}, nil))
+	listed := must(b.copies(t).list(t.Context())).copies
+	require.Equal(t, newer, listed[1].Copy)
+	require.False(t, listed[1].whole)
+	s := store(t, "as it was")
+	restored, err := b.copies(t).Restore(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, Restored{Copy: newer}, restored)
+	require.Equal(t, "newer", valueOf(s))
 }

@@ -92,7 +92,7 @@ func (s *Schedule) Stats() Stats {
 // was written since, and returns the error of that last copy.
 //
 // When ctx ends, the copy that is being made is given up: nothing of it is published, the older
-// copies are as they were, and Stop returns an error that is the one of ctx. A ctx that has
+// copies are as they were, and Stop returns the error of ctx. A ctx that has
 // ended already makes Stop end the schedule without a last copy, unless none is due. In each
 // case no goroutine of the schedule is left when Stop returns, and the channel of Errors
 // is closed. Stop therefore waits until the driver of the bucket has given up, too.

@@ -10,7 +10,8 @@ import (
 	cloud "gocloud.dev/blob"
 )
 
-// concurrency is how many parts of an upload are under way at once.
+// concurrency is how many parts of an upload are under way at once. The client of S3 keeps a buffer
+// more than that.
 const concurrency = 2
 
 // put stores what src writes as an object, or nothing, and returns the length and the sum. If

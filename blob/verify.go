@@ -42,7 +42,7 @@ func readAll(r io.Reader) error {
 const attempts = 2
 
 // read has use read a copy. Its end comes only if the copy is whole. The error is a
-// *DamageError if it is not, or if use returns one that is genie.ErrCorrupt.
+// *DamageError if it is not, or if use returns an error that is genie.ErrCorrupt.
 func (c *Copies) read(ctx context.Context, copy Copy, action Action, use func(io.Reader) error) error {
 	for attempt := 1; ; attempt++ {
 		broken, err := c.readOnce(ctx, copy, action, use)
@@ -80,6 +80,10 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 	}
 	return false, err
 }
+
+// errMissing is not io/fs.ErrNotExist: a copy that has lost its backup is damage, and must not
+// look like a bucket without copies.
+var errMissing = errors.New("the backup is missing")
 
 // missing returns the error for a copy that cannot be opened. If its backup is not there, its seal
 // tells whether another writer has removed it, whose order is the seal first.

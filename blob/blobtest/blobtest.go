@@ -36,7 +36,7 @@ import (
 
 // Run tests the bucket that open returns. Each test opens the bucket anew, and closes it. Each
 // test has a prefix of its own, under "blobtest/", and removes the objects under it at the end;
-// no other object is touched. The tests store some 40 MB in all, and take seconds beside the
+// no other object is touched. The tests move some 200 MB in all, and take seconds beside the
 // bucket, or minutes over a slow line.
 //
 // The credentials need the rights that copies need: to list, to read, to write and to delete.
@@ -187,23 +187,29 @@ func emptyStore(t *testing.T, p *place) {
 	require.Empty(t, into.Snapshot())
 }
 
-// largeEntries have 12 MB, which are three parts of the smallest size.
+// largeEntries are so large that each service takes them in several parts.
 func largeEntries() map[string]string {
 	entries := map[string]string{}
-	for i := range 12 {
+	for i := range severalPartsSize >> 20 {
 		entries[fmt.Sprint(i)] = strings.Repeat(fmt.Sprint(i%10), 1<<20)
 	}
 	return entries
 }
 
-const smallestPart = 5 << 20
+const (
+	smallestPart = 5 << 20
+
+	// severalPartsSize is more than the 16 MiB up to which the client of S3 sends an object as
+	// one request, whatever the size of a part.
+	severalPartsSize = 22 << 20
+)
 
 func severalParts(t *testing.T, p *place) {
 	entries := largeEntries()
 	copies := p.copies(blob.WithPartSize(smallestPart))
 	made, err := copies.Copy(t.Context(), storeOf(t, entries))
 	require.NoError(t, err)
-	require.Greater(t, made.Bytes, int64(2*smallestPart))
+	require.Greater(t, made.Bytes, int64(severalPartsSize))
 	into := storeOf(t, nil)
 	_, err = copies.Restore(t.Context(), into)
 	require.NoError(t, err)
@@ -218,7 +224,7 @@ func severalParts(t *testing.T, p *place) {
 	require.Equal(t, made, damage.Copy)
 }
 
-// mapsEqual compares without printing twelve megabytes where they differ.
+// mapsEqual compares without printing megabytes where they differ.
 func mapsEqual(a, b map[string]string) bool {
 	if len(a) != len(b) {
 		return false
@@ -245,8 +251,8 @@ func (s source) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// sizes are those of sources that fail: within the first write, within a part, behind a part.
-var sizes = []int{0, 1 << 20, 2*smallestPart + 1}
+// sizes are those of sources that fail: within the first write, within a part, behind some parts.
+var sizes = []int{0, 1 << 20, severalPartsSize + 1}
 
 // An attempt that fails leaves nothing behind, and the copy before it as it was.
 func failsWithoutATrace(t *testing.T, p *place, attempt func(*blob.Copies, int) error, want error) {

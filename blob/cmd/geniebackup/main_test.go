@@ -113,7 +113,7 @@ func TestDamagedCopies(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "restored.json")
 	got = geniebackup(t, "restore", folder, file)
 	require.Equal(t, exitSomeDamaged, got.code)
-	require.Contains(t, got.messages, "passed over 1 newer copy:")
+	require.Contains(t, got.messages, "passed over 1 newer copy")
 	require.Contains(t, got.messages, names[1])
 	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
 	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", "-copy", "newest", folder, file).code)

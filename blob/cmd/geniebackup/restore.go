@@ -86,7 +86,7 @@ func passedOver(r blob.Restored) error {
 	if len(r.PassedOver) == 0 {
 		return nil
 	}
-	failed := []error{fmt.Errorf("passed over %s:", count(len(r.PassedOver), "newer copy", "newer copies"))}
+	failed := []error{fmt.Errorf("passed over %s", count(len(r.PassedOver), "newer copy", "newer copies"))}
 	for _, damage := range r.PassedOver {
 		failed = append(failed, damage)
 	}
