@@ -33,8 +33,8 @@ func TestFlippedByte(t *testing.T) {
 	}
 }
 
-// flip changes one bit in the middle of a file, which is within a value. What is then there
-// is a backup, too.
+// flip changes one bit in the middle of a file, which is within a value. The result is a valid
+// backup, too, so only a sum can tell.
 func flip(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -25,7 +25,7 @@ var (
 	// ResetRequest resets the connection. The server has not seen the request.
 	ResetRequest = Fault{Name: "reset of the request", serve: exchange.reset}
 
-	// ResetAnswer resets the connection after the server has done what was asked.
+	// ResetAnswer resets the connection after the server has carried the request out.
 	ResetAnswer = Fault{Name: "reset of the answer", serve: func(x exchange) {
 		_ = x.mustAsk(x.r.Body).Body.Close()
 		x.reset()
@@ -41,8 +41,8 @@ var (
 		x.reset()
 	}}
 
-	// CutAnswer cuts the connection after half of the body. An answer without a body is
-	// reset.
+	// CutAnswer ends the connection after half of the body. An answer without a body is not
+	// sent at all.
 	CutAnswer = Fault{Name: "cut in the middle of the answer", serve: func(x exchange) {
 		x.half()
 		panic(http.ErrAbortHandler)
@@ -52,7 +52,7 @@ var (
 	StallRequest = Fault{Name: "stall of the request", serve: exchange.stall}
 
 	// StallAnswer sends nothing after half of the body. An answer without a body is not sent
-	// at all. It strikes when the server has done what was asked.
+	// at all. It strikes when the server has carried the request out.
 	StallAnswer = Fault{Name: "stall in the middle of the answer", late: true, serve: func(x exchange) {
 		x.half()
 		x.strike()
@@ -60,7 +60,7 @@ var (
 		panic(http.ErrAbortHandler)
 	}}
 
-	// Slow passes both bodies on in small pieces, with pauses. All arrives.
+	// Slow passes both bodies on in small pieces, with pauses. Nothing is lost.
 	Slow = Fault{Name: "slow", serve: func(x exchange) {
 		answer := x.mustAsk(withBody(x.r, trickle{x.r.Body}))
 		x.relay(answer, trickle{answer.Body})
@@ -68,8 +68,7 @@ var (
 )
 
 // Faults that are answers. The server has not seen the request. The statuses are those of S3's
-// list of error codes, where the expired token has two: it has 400 there, and some servers
-// give 403.
+// list of error codes. An expired token has 400 in that list, and 403 on some servers.
 var (
 	InternalError    = answering(http.StatusInternalServerError, "InternalError")
 	SlowDown         = answering(http.StatusServiceUnavailable, "SlowDown")
@@ -189,7 +188,7 @@ func (p *Proxy) ArmFrom(f Fault, nth int, operations ...Operation) (struck <-cha
 	return p.arm(&trap{fault: f, countdown: nth, operations: operations, lasting: true})
 }
 
-// Disarm removes the fault that is armed, and ends what it has stalled.
+// Disarm removes the fault that is armed, and ends the requests that it has stalled.
 func (p *Proxy) Disarm() { p.arm(nil) }
 
 func (p *Proxy) arm(t *trap) <-chan struct{} {

@@ -50,8 +50,8 @@ func (c *scene) objects(t *testing.T) (keys []string) {
 	return keys
 }
 
-// What copies leave behind on S3 that are cut while their parts are sent. The README tells the
-// rule of the bucket that removes it.
+// A copy that is cut while its parts are sent publishes nothing. The parts that were sent stay on
+// S3. The README has the rule of the bucket that removes them.
 func TestCutMultipartCopyLeavesNoObject(t *testing.T) {
 	s := newStage(t)
 

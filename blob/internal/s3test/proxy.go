@@ -15,20 +15,20 @@ import (
 )
 
 // A Proxy passes requests on to a [Server], and goes wrong where a test says so. It speaks
-// HTTP, and not only TCP, to know the requests and where their bodies are.
+// HTTP, and not only TCP, to tell the requests apart and to find the middle of a body.
 type Proxy struct {
 	// Immutable after NewProxy.
 	address string
 	server  string
 	client  *http.Transport // to the server
 
-	mu       sync.Mutex // protects what follows
+	mu       sync.Mutex // protects the fields below
 	requests []Request
 	armed    *trap         // nil if no fault is armed
 	released chan struct{} // closed by Disarm: the end of each stall
 }
 
-// A Request is what a proxy remembers of a request.
+// A Request is the record of a request that a proxy has seen.
 type Request struct {
 	Operation Operation
 	Key       string // of the object, "" for an operation on the bucket
@@ -36,7 +36,7 @@ type Request struct {
 
 func (r Request) String() string { return string(r.Operation) + " " + r.Key }
 
-// An Operation is S3's name of what a request asks for.
+// An Operation is S3's name for a kind of request.
 type Operation string
 
 // The operations that copies need.
@@ -112,8 +112,8 @@ func requestOf(r *http.Request) Request {
 	return Request{Operation: operationOf(r, key), Key: key}
 }
 
-// operationOf returns the operation of a request, or one that names the method where it is
-// none of those that copies need.
+// operationOf returns the operation of a request. For an operation that copies do not need, it
+// returns the method and the query.
 func operationOf(r *http.Request, key string) Operation {
 	query := r.URL.Query()
 	upload := query.Has("uploadId")
@@ -146,7 +146,7 @@ type exchange struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	released <-chan struct{} // the end of a stall
-	strike   func()
+	strike   func()          // closes the channel that Arm has returned
 }
 
 // ask passes the request on with this body, and returns the server's answer. The name of the
@@ -159,8 +159,8 @@ func (x exchange) ask(body io.ReadCloser) (*http.Response, error) {
 	return x.proxy.client.RoundTrip(out)
 }
 
-// mustAsk is ask where the server has to answer. If it does not, the client sees a connection
-// that is cut, and no answer that the server did not give.
+// mustAsk is ask for a server that has to answer. If the server does not, the client sees a
+// connection that is cut, and never an answer that the server did not give.
 func (x exchange) mustAsk(body io.ReadCloser) *http.Response {
 	answer, err := x.ask(body)
 	if err != nil {
@@ -172,7 +172,7 @@ func (x exchange) mustAsk(body io.ReadCloser) *http.Response {
 // head sends the status and the header of an answer.
 func (x exchange) head(answer *http.Response) {
 	maps.Copy(x.w.Header(), answer.Header)
-	x.w.Header().Del("Connection") // is about the one to the server
+	x.w.Header().Del("Connection") // the server's, about its own connection
 	x.w.WriteHeader(answer.StatusCode)
 }
 

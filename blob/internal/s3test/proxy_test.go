@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // These tests are the negative controls of the others: a fault that did nothing would let
@@ -69,11 +71,11 @@ func codeOf(err error) string {
 	return ""
 }
 
-// seen is what a fault does, as the client and the server see it.
+// seen is the effect of a fault, as the client and the server see it.
 type seen struct {
 	fault    Fault
 	put, get func(t *testing.T, err error)
-	stored   bool // the server has stored what was put
+	stored   bool // the server has the object afterwards
 }
 
 // isSevered is for a reset while the client still writes: it sees a reset, a broken pipe, or
@@ -226,7 +228,7 @@ func TestArmCountsRequests(t *testing.T) {
 	require.Len(t, s.proxy.Requests(), 6)
 }
 
-// The server is real: it refuses what no key of its own has signed.
+// The server is real: it refuses each request that none of its own keys has signed.
 func TestServerChecksCredentials(t *testing.T) {
 	s := newStage(t)
 	root := Root()
@@ -273,4 +275,35 @@ func TestServerEndsWithItsInput(t *testing.T) {
 	})
 	_, err := net.Dial("tcp", address)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+// Half of a body reaches the server before the cut.
+func TestCutRequestReachesTheServer(t *testing.T) {
+	received := make(chan int, 1) // has room for the one request
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			received <- len(text)
+		}
+	}))
+	t.Cleanup(server.Close)
+	proxy := NewProxy(t, &Server{address: server.Listener.Addr().String()})
+	proxy.Arm(CutRequest, 1)
+	isSevered(t, put(t.Context(), NewClient(t, proxy.Address(), Always(Root())), "key", body))
+	require.Equal(t, len(body)/2, <-received)
+}
+
+// The search of TestMain sees a connection that a client has left open.
+func TestIdleConnectionsAreSeen(t *testing.T) {
+	s := newStage(t)
+	before := goleak.IgnoreCurrent()
+	transport := &http.Transport{}
+	answer, err := (&http.Client{Transport: transport}).Get("http://" + s.server.Address())
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Error(t, goleak.Find(before))
+	transport.CloseIdleConnections()
+	require.NoError(t, goleak.Find(before))
 }

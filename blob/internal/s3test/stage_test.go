@@ -181,7 +181,7 @@ func (f Fault) stalls() bool   { return f.is(StallRequest, StallAnswer) }
 func (f Fault) denies() bool   { return f.is(AccessDenied, ExpiredToken, ExpiredForbidden) }
 func (f Fault) isAnswer() bool { return f.is(ResetAnswer, CutAnswer, StallAnswer) } // the server has done it
 
-// everyFault is what each request goes through.
+// everyFault returns the faults that each request goes through.
 func everyFault() []Fault {
 	faults := []Fault{StallRequest, StallAnswer}
 	for _, b := range brief {
@@ -190,7 +190,7 @@ func everyFault() []Fault {
 	return faults
 }
 
-// patience is how long a test waits for what comes at once unless it never comes.
+// patience is how long a test waits for an event that comes at once, or never.
 const patience = 20 * time.Second
 
 var errHangs = errors.New("the call goes on after the end of its context")

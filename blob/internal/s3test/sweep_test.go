@@ -38,7 +38,7 @@ func sweepCopy(t *testing.T, s *stage, fault Fault, arm arming) {
 	require.Equal(t, 8, nth-1, "a listing, two objects stored, one read, two removed with a look at each")
 }
 
-// As above, of a copy with several parts. Only what differs is repeated.
+// As above, of a copy with several parts. Only the requests that differ are repeated.
 func TestEveryRequestOfAMultipartCopyFails(t *testing.T) {
 	s := newStage(t)
 	for _, fault := range []Fault{
@@ -58,8 +58,8 @@ func TestEveryRequestOfAMultipartCopyFails(t *testing.T) {
 	})
 }
 
-// failCopy makes a copy while a fault is armed, and checks what is there then. It reports
-// whether the fault has struck.
+// failCopy makes a copy while a fault is armed, and then checks the copies in the bucket. It
+// reports whether the fault has struck.
 func failCopy(t *testing.T, c *scene, fault Fault, src backup, arm func() <-chan struct{}) (hit bool) {
 	t.Helper()
 	var made blob.Copy
@@ -181,7 +181,7 @@ func TestEveryRequestOfAVerifyFails(t *testing.T) {
 	})
 }
 
-// The second page of a listing has each fault: there are all copies, or an error. The first page
+// The second page of a listing has each fault: List returns all copies, or an error. The first page
 // is a request of copies and of restores, too.
 func TestSecondPageOfAListingFails(t *testing.T) {
 	s := newStage(t)
@@ -210,7 +210,7 @@ func TestSecondPageOfAListingFails(t *testing.T) {
 }
 
 // eachFault calls try with each fault at each request, once and from that request on, until
-// try reports that there was no such request. A call without faults has this many requests.
+// try reports that no fault has struck. A call without faults has this many requests.
 func eachFault(t *testing.T, s *stage, requests int, try func(t *testing.T, fault Fault, arm func() <-chan struct{}) (hit bool)) {
 	t.Helper()
 	for _, fault := range everyFault() {
@@ -227,7 +227,7 @@ func eachFault(t *testing.T, s *stage, requests int, try func(t *testing.T, faul
 }
 
 // manyCopies puts more copies beside the old ones than a page of a listing has, and returns
-// how many there are. They are put into the folder of the server, which is quicker.
+// the number of all. They are put into the folder of the server, which is quicker.
 func manyCopies(t *testing.T, c *scene) int {
 	t.Helper()
 	const more = 501 // two objects each; a page of S3 has 1000
