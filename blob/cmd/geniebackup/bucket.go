@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	cloud "gocloud.dev/blob"
+	_ "gocloud.dev/blob/azureblob" // azblob://
+	"gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/gcsblob" // gs://
+	_ "gocloud.dev/blob/s3blob"  // s3://
+
+	"github.com/windevkay/forge/genie/blob"
+)
+
+// folderOptions write a file in one step within the file system, and no second file beside it.
+var folderOptions = fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite}
+
+// openBucket opens a folder or a URL.
+func openBucket(ctx context.Context, where string) (*cloud.Bucket, error) {
+	if !strings.Contains(where, "://") {
+		return openFolder(where)
+	}
+	u, err := url.Parse(where)
+	if err != nil {
+		return nil, fmt.Errorf("bucket: %w", err)
+	}
+	var bucket *cloud.Bucket
+	if u.Scheme == fileblob.Scheme {
+		bucket, err = (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, u)
+	} else {
+		bucket, err = cloud.OpenBucket(ctx, where)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", u.Redacted(), err)
+	}
+	return bucket, nil
+}
+
+// openFolder opens a folder. It reads the folder first: the driver takes a folder that it may not
+// read for an empty one. A missing folder is not made, as it may be a disk that is not mounted.
+func openFolder(path string) (*cloud.Bucket, error) {
+	if _, err := os.ReadDir(path); err != nil {
+		return nil, fmt.Errorf("open folder: %w", err)
+	}
+	bucket, err := fileblob.OpenBucket(path, &folderOptions)
+	if err != nil {
+		return nil, fmt.Errorf("open folder %s: %w", path, err)
+	}
+	return bucket, nil
+}
+
+// withCopies calls fn with the copies in the bucket.
+func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Copies) error, opts ...blob.Option) (err error) {
+	bucket, err := openBucket(ctx, where)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bucket.Close()) }()
+	progress := newProgress(c)
+	defer progress.end()
+	copies, err := blob.New(bucket, c.prefix, append(opts, blob.WithProgress(progress.show))...)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return fn(copies)
+}
+
+// chosen returns the copies that -copy names, or all.
+func (c *command) chosen(ctx context.Context, copies *blob.Copies) ([]blob.Copy, error) {
+	all, err := copies.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w under %v", blob.ErrNoCopy, copies)
+	}
+	switch c.copy {
+	case "":
+		return all, nil
+	case "newest":
+		return all[len(all)-1:], nil
+	}
+	for _, copy := range all {
+		if copy.Name == c.copy {
+			return []blob.Copy{copy}, nil
+		}
+	}
+	return nil, fmt.Errorf("no copy has the name %s; geniebackup list prints the names", c.copy)
+}

@@ -1,0 +1,207 @@
+// Command geniebackup copies the backup file of a program that uses package genie into a
+// bucket, and brings it back. A bucket is a folder, or a bucket of S3, Google Cloud Storage or Azure.
+//
+//	geniebackup copy app.json /mnt/backups       copies the file now
+//	geniebackup list /mnt/backups                lists the copies
+//	geniebackup verify /mnt/backups              reads every copy and says which are whole
+//	geniebackup restore /mnt/backups app.json    writes the newest copy that is whole
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/windevkay/forge/genie/blob"
+)
+
+const usage = `geniebackup copies the backup file of a program that uses package genie into a
+bucket, and brings it back.
+
+usage:
+  geniebackup copy [flags] FILE BUCKET      copy FILE into BUCKET now, read the copy
+                                            back, and remove copies that are too old
+  geniebackup list [flags] BUCKET           list the copies, oldest first
+  geniebackup verify [flags] BUCKET         read the copies and say which are whole
+  geniebackup restore [flags] BUCKET FILE   write the newest copy that is whole to FILE
+  geniebackup help                          print this text
+
+FILE is the backup file of the program, such as app.json. copy reads it beside the
+running program. restore needs the program to have ended.
+
+BUCKET is a folder, or a URL:
+  /mnt/backups                          a folder, which must exist
+  s3://my-bucket?region=eu-central-1    S3, and services like it
+  gs://my-bucket                        Google Cloud Storage
+  azblob://my-container                 Azure
+The credentials are those that the command line tools of these services use, such as
+AWS_PROFILE or AWS_ACCESS_KEY_ID. See https://gocloud.dev/howto/blob/ for more URLs.
+
+flags:
+  -prefix PATH      the place in the bucket; use one for each program and machine,
+                    such as app/host1 (none unless given)
+  -quiet            print no progress
+of copy:
+  -keep-last N      keep the N newest copies (24)
+  -keep-days N      and the last copy of each of the N newest days with one (30)
+  -keep-all         remove nothing
+of verify and restore:
+  -copy NAME        only this copy, as list prints it; "newest" is one, too
+of restore:
+  -replace          replace the entries that FILE has
+
+example, with a folder as the bucket:
+  geniebackup copy app.json /mnt/backups
+  geniebackup restore /mnt/backups restored.json
+
+exit codes:
+  0  done
+  1  failed; the message says why. FILE and all older copies are as they were
+  2  the command line is wrong
+  3  there is no copy under this prefix of the bucket
+  4  the bucket refuses access: wrong or expired credentials, or a missing right
+  5  done, but newer copies are damaged and were passed over, or verify has found some
+  6  every copy is damaged; nothing was restored
+`
+
+// The exit codes, as in usage.
+const (
+	exitDone = iota
+	exitFailed
+	exitUsage
+	exitNoCopy
+	exitDenied
+	exitSomeDamaged
+	exitAllDamaged
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// An action is a command with its flags.
+type action struct {
+	args int // how many follow the flags
+	run  func(ctx context.Context, c *command) error
+	own  []string // flags, beside those that all have
+}
+
+var actions = map[string]action{
+	"copy":    {2, copyNow, []string{"keep-last", "keep-days", "keep-all"}},
+	"list":    {1, list, nil},
+	"verify":  {1, verify, []string{"copy"}},
+	"restore": {2, restore, []string{"copy", "replace"}},
+}
+
+// A command is what the command line says, and where its output goes.
+type command struct {
+	out, messages io.Writer
+	args          []string
+
+	prefix, copy            string
+	quiet, keepAll, replace bool
+	keepLast, keepDays      int
+}
+
+// errUsage is given for a command line that is wrong.
+var errUsage = errors.New("wrong command line")
+
+// run carries out one command and returns the exit code.
+func run(ctx context.Context, args []string, out, messages io.Writer) int {
+	if len(args) == 1 && args[0] == "help" || slices.ContainsFunc(args, isHelpFlag) {
+		fmt.Fprint(out, usage)
+		return exitDone
+	}
+	c := &command{out: out, messages: messages}
+	do, err := c.parse(args)
+	if err != nil {
+		fmt.Fprintf(messages, "geniebackup: %v\n\n%s", err, usage)
+		return exitUsage
+	}
+	err = do(ctx, c)
+	if err != nil {
+		fmt.Fprintln(messages, "geniebackup:", err)
+	}
+	return codeOf(err)
+}
+
+func isHelpFlag(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
+
+// parse reads the command line and returns what to do.
+func (c *command) parse(args []string) (func(context.Context, *command) error, error) {
+	if len(args) == 0 {
+		return nil, fmt.Errorf("%w: no command", errUsage)
+	}
+	a, known := actions[args[0]]
+	if !known {
+		return nil, fmt.Errorf("%w: unknown command %q", errUsage, args[0])
+	}
+	flags := c.flags(args[0], a.own)
+	if err := flags.Parse(args[1:]); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	c.args = flags.Args()
+	if len(c.args) != a.args {
+		return nil, fmt.Errorf("%w: %s takes %d arguments behind its flags, and not %d", errUsage, args[0], a.args, len(c.args))
+	}
+	return a.run, nil
+}
+
+// flags returns the flags of a command.
+func (c *command) flags(name string, own []string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard) // run prints the error, and the usage of all
+	f.StringVar(&c.prefix, "prefix", "", "")
+	f.BoolVar(&c.quiet, "quiet", false, "")
+	for _, flag := range own {
+		switch flag {
+		case "keep-last":
+			f.IntVar(&c.keepLast, flag, 24, "")
+		case "keep-days":
+			f.IntVar(&c.keepDays, flag, 30, "")
+		case "keep-all":
+			f.BoolVar(&c.keepAll, flag, false, "")
+		case "copy":
+			f.StringVar(&c.copy, flag, "", "")
+		case "replace":
+			f.BoolVar(&c.replace, flag, false, "")
+		}
+	}
+	return f
+}
+
+// A doneError is a command that is done, with copies that were passed over.
+type doneError struct{ err error }
+
+func (e *doneError) Error() string { return e.err.Error() }
+func (e *doneError) Unwrap() error { return e.err }
+
+// codeOf returns the exit code for the error of a command.
+func codeOf(err error) int {
+	_, done := errors.AsType[*doneError](err)
+	switch {
+	case err == nil:
+		return exitDone
+	case done:
+		return exitSomeDamaged
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, blob.ErrNoCopy):
+		return exitNoCopy
+	case errors.Is(err, blob.ErrDamaged):
+		return exitAllDamaged
+	case errors.Is(err, fs.ErrPermission):
+		return exitDenied
+	}
+	return exitFailed
+}

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie"
+	"github.com/windevkay/forge/genie/blob"
+)
+
+// A result is what a run of the command leaves.
+type result struct {
+	code             int
+	output, messages string
+}
+
+// geniebackup runs the command.
+func geniebackup(t *testing.T, args ...string) result {
+	t.Helper()
+	var output, messages bytes.Buffer
+	code := run(t.Context(), args, &output, &messages)
+	return result{code, output.String(), messages.String()}
+}
+
+// fileWith returns the path of a file with text in it.
+func fileWith(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "app.json")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func contentsOf(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// bucketWith returns a folder with copies of files with these texts, and their names.
+func bucketWith(t *testing.T, texts ...string) (folder string, names []string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, text := range texts {
+		got := geniebackup(t, "copy", fileWith(t, text), folder)
+		require.Equal(t, result{code: exitDone, output: got.output}, got)
+		require.Regexp(t, `^copied \d+ entr(y|ies), \d+ B, as \S+\.json\n$`, got.output)
+		names = append(names, strings.Fields(got.output)[len(strings.Fields(got.output))-1])
+	}
+	return folder, names
+}
+
+// damage changes a byte of a copy.
+func damageCopy(t *testing.T, folder, name string) {
+	t.Helper()
+	path := filepath.Join(folder, name)
+	text := []byte(contentsOf(t, path))
+	text[len(text)/2] ^= 1
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+}
+
+func TestCopyAndRestore(t *testing.T) {
+	folder, names := bucketWith(t, `{"a":"1"}`, `{"a":"2","b":"3"}`)
+	listed := geniebackup(t, "list", folder)
+	require.Equal(t, exitDone, listed.code)
+	lines := strings.Split(strings.TrimSpace(listed.output), "\n")
+	require.Len(t, lines, 2)
+	for i, line := range lines {
+		require.Regexp(t, `^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  \d+ B +\S+$`, line)
+		require.True(t, strings.HasSuffix(line, names[i]))
+	}
+	require.Equal(t, result{exitDone, "whole: " + names[0] + ", 10 B\nwhole: " + names[1] + ", 18 B\n", ""}, geniebackup(t, "verify", folder))
+	require.Equal(t, result{exitDone, "whole: " + names[0] + ", 10 B\n", ""}, geniebackup(t, "verify", "-copy", names[0], folder))
+
+	file := filepath.Join(t.TempDir(), "restored.json")
+	want := result{exitDone, "restored 2 entries from " + names[1] + " to " + file + "\n", ""}
+	require.Equal(t, want, geniebackup(t, "restore", folder, file))
+	store, err := genie.NewStore(genie.WithPath(file))
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"a": "2", "b": "3"}, store.Snapshot())
+	require.NoError(t, store.Close())
+
+	refused := geniebackup(t, "restore", "-copy", names[0], folder, file)
+	require.Equal(t, exitFailed, refused.code)
+	require.Contains(t, refused.messages, "has 2 entries; -replace replaces them")
+	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", "-copy", names[0], folder, file).code)
+	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", "-copy", "newest", folder, file).code)
+	require.JSONEq(t, `{"a":"2","b":"3"}`, contentsOf(t, file))
+}
+
+func TestDamagedCopies(t *testing.T) {
+	folder, names := bucketWith(t, `{"a":"1"}`, `{"a":"2"}`)
+	damageCopy(t, folder, names[1])
+	got := geniebackup(t, "verify", folder)
+	require.Equal(t, exitSomeDamaged, got.code)
+	require.Regexp(t, "^whole: "+names[0]+".*\ngenie/blob: verify: .*damaged copy: "+names[1]+": the SHA-256", got.output)
+	require.Equal(t, "geniebackup: 1 of 2 copies are damaged\n", got.messages)
+
+	file := filepath.Join(t.TempDir(), "restored.json")
+	got = geniebackup(t, "restore", folder, file)
+	require.Equal(t, exitSomeDamaged, got.code)
+	require.Contains(t, got.messages, "passed over 1 newer copy")
+	require.Contains(t, got.messages, names[1])
+	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", "-copy", "newest", folder, file).code)
+	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+
+	damageCopy(t, folder, names[0])
+	require.Equal(t, exitAllDamaged, geniebackup(t, "verify", folder).code)
+	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", folder, file).code)
+	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+	none := filepath.Join(t.TempDir(), "none.json")
+	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", folder, none).code)
+	require.NoFileExists(t, none)
+}
+
+func TestKeepFlags(t *testing.T) {
+	folder, file := t.TempDir(), fileWith(t, `{"a":"1"}`)
+	copies := func() int {
+		return strings.Count(geniebackup(t, "list", folder).output, "\n")
+	}
+	for range 3 {
+		require.Equal(t, exitDone, geniebackup(t, "copy", "-keep-last", "2", "-keep-days", "0", file, folder).code)
+	}
+	require.Equal(t, 2, copies())
+	require.Equal(t, exitDone, geniebackup(t, "copy", "-keep-all", file, folder).code)
+	require.Equal(t, 3, copies())
+	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
+	require.Equal(t, 4, copies())
+	require.Equal(t, exitUsage, geniebackup(t, "copy", "-keep-last", "0", file, folder).code)
+	require.Equal(t, 4, copies())
+}
+
+func TestCommandLines(t *testing.T) {
+	folder, _ := bucketWith(t, `{"a":"1"}`)
+	file := fileWith(t, `{"a":"1"}`)
+	missing := filepath.Join(t.TempDir(), "none")
+	tests := map[string]struct {
+		args     []string
+		code     int
+		messages string // a regular expression
+	}{
+		"no command":          {nil, exitUsage, "no command(?s:.)*usage:"},
+		"an unknown command":  {[]string{"dog"}, exitUsage, `unknown command "dog"`},
+		"an unknown flag":     {[]string{"list", "-dog", folder}, exitUsage, "-dog"},
+		"a flag of another":   {[]string{"list", "-replace", folder}, exitUsage, "-replace"},
+		"too few arguments":   {[]string{"copy", file}, exitUsage, "copy takes 2 arguments"},
+		"too many arguments":  {[]string{"list", folder, folder}, exitUsage, "list takes 1"},
+		"a wrong prefix":      {[]string{"list", "-prefix", "/app/", folder}, exitUsage, "not a path"},
+		"no folder":           {[]string{"list", missing}, exitFailed, "none: no such file"},
+		"a file for a folder": {[]string{"list", file}, exitFailed, "not a directory"},
+		"an unknown service":  {[]string{"list", "ftp://bucket"}, exitFailed, "ftp"},
+		"no copy":             {[]string{"list", "-prefix", "other", folder}, exitNoCopy, `no copy under prefix "other/"`},
+		"no copy to restore":  {[]string{"restore", "-prefix", "other", folder, missing}, exitNoCopy, "no copy under"},
+		"no copy to verify":   {[]string{"verify", "-prefix", "other", folder}, exitNoCopy, "no copy under"},
+		"no such copy":        {[]string{"verify", "-copy", "dog", folder}, exitFailed, "no copy has the name dog"},
+		"no file to copy":     {[]string{"copy", missing, folder}, exitFailed, "none: file does not exist"},
+		"a damaged file":      {[]string{"copy", fileWith(t, "{"), folder}, exitFailed, "corrupt backup: line 1"},
+		"over a damaged file": {[]string{"restore", "-replace", folder, fileWith(t, "{")}, exitFailed, "move the file away first"},
+		"into no folder":      {[]string{"restore", folder, filepath.Join(missing, "a.json")}, exitFailed, "none"},
+		"a file URL":          {[]string{"list", "file://" + filepath.ToSlash(folder)}, exitDone, "^$"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := geniebackup(t, tt.args...)
+			require.Equal(t, tt.code, got.code, got.messages)
+			require.Regexp(t, tt.messages, got.messages)
+			if tt.code != exitDone {
+				require.Empty(t, got.output)
+			}
+		})
+	}
+	require.NoFileExists(t, missing)
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"copy", "-h"}, {"restore", "-help", "x"}} {
+		require.Equal(t, result{exitDone, usage, ""}, geniebackup(t, args...))
+	}
+}
+
+// Every flag is in the help, with the default that it has, and the help has no other.
+func TestHelpHasEveryFlag(t *testing.T) {
+	described := map[string]bool{}
+	for _, found := range regexp.MustCompile(`(?m)^  -([a-z-]+) `).FindAllStringSubmatch(usage, -1) {
+		described[found[1]] = true
+	}
+	for name, a := range actions {
+		require.Contains(t, usage, "\n  geniebackup "+name+" [flags] ")
+		flags := (&command{}).flags(name, a.own)
+		for _, flag := range append([]string{"prefix", "quiet"}, a.own...) {
+			require.NotNil(t, flags.Lookup(flag), flag)
+			require.True(t, described[flag], flag)
+		}
+	}
+	own := []string{"prefix", "quiet"}
+	for _, a := range actions {
+		own = append(own, a.own...)
+	}
+	for flag := range described {
+		require.True(t, slices.Contains(own, flag), flag)
+	}
+	require.Regexp(t, `-keep-last N .*\(24\)`, usage)
+	require.Regexp(t, `-keep-days N .*\(30\)`, usage)
+}
+
+// TestMain makes the test binary a program that owns a file, if the environment asks for one.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("GENIE_TEST_OWN"); path != "" {
+		own(path)
+	}
+	os.Exit(m.Run())
+}
+
+// own owns the file at path until standard input ends.
+func own(path string) {
+	store, err := genie.NewStore(genie.WithPath(path))
+	if err == nil {
+		fmt.Println("owned")
+		_, err = io.Copy(io.Discard, os.Stdin)
+	}
+	if err == nil {
+		err = store.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// The program that owns a file goes on. A copy is made beside it, and a restore waits for a second
+// and gives up.
+func TestBesideAProgram(t *testing.T) {
+	folder, _ := bucketWith(t, `{"a":"of the bucket"}`)
+	file := fileWith(t, `{"a":"of the program"}`)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	owner := exec.Command(self)
+	owner.Env = append(os.Environ(), "GENIE_TEST_OWN="+file)
+	input, err := owner.StdinPipe()
+	require.NoError(t, err)
+	output, err := owner.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, owner.Start())
+	_, err = output.Read(make([]byte, 1))
+	require.NoError(t, err)
+
+	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
+	got := geniebackup(t, "restore", "-replace", folder, file)
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.messages, "in use by process")
+	require.NoError(t, input.Close())
+	require.NoError(t, owner.Wait())
+	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file))
+
+	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", folder, file).code)
+	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file), "the copy that was made meanwhile")
+}
+
+// A signal ends the context.
+func TestASignal(t *testing.T) {
+	folder, names := bucketWith(t, `{"a":"1"}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var output, messages bytes.Buffer
+	require.Equal(t, exitFailed, run(ctx, []string{"copy", fileWith(t, `{"a":"2"}`), folder}, &output, &messages))
+	require.Empty(t, output.String())
+	require.Contains(t, messages.String(), "context canceled")
+	require.Equal(t, 1, strings.Count(geniebackup(t, "list", folder).output, names[0]))
+	require.Equal(t, 1, strings.Count(geniebackup(t, "list", folder).output, "\n"))
+}
+
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var messages bytes.Buffer
+		p := newProgress(&command{messages: &messages})
+		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 1})
+		time.Sleep(9 * time.Second)
+		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 9_000_000})
+		require.Empty(t, messages.String(), "a short transfer prints nothing")
+		time.Sleep(time.Second)
+		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 10_000_000})
+		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 10_000_001})
+		p.show(blob.Progress{Action: blob.ReadingBack, Name: "a", Bytes: 1, Total: 10_000_000})
+		time.Sleep(10 * time.Second)
+		p.show(blob.Progress{Action: blob.ReadingBack, Name: "a", Bytes: 5_000_000, Total: 10_000_000})
+		p.end()
+		require.Equal(t, "storing: 10.0 MB, 1.0 MB/s\nreading back: 5.0 MB of 10.0 MB, 50 %, 500.0 kB/s\n", messages.String())
+
+		messages.Reset()
+		terminal := &progress{to: &messages, terminal: true, every: everyOnTerminal}
+		terminal.show(blob.Progress{Action: blob.Restoring, Name: "a", Total: 2000})
+		time.Sleep(time.Second)
+		terminal.show(blob.Progress{Action: blob.Restoring, Name: "a", Bytes: 1000, Total: 2000})
+		terminal.end()
+		require.Equal(t, "\r\x1b[Krestoring: 1.0 kB of 2.0 kB, 50 %, 1.0 kB/s\r\x1b[K", messages.String(), "the line is gone at the end")
+
+		messages.Reset()
+		quiet := newProgress(&command{messages: &messages, quiet: true})
+		quiet.show(blob.Progress{Name: "a"})
+		time.Sleep(time.Minute)
+		quiet.show(blob.Progress{Name: "a"})
+		require.Empty(t, messages.String())
+	})
+}
+
+func TestSizes(t *testing.T) {
+	for bytes, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_234_567: "1.2 MB", 5e12: "5.0 TB", 1 << 62: "4.6 EB"} {
+		require.Equal(t, want, size(bytes))
+	}
+}
+
+// The commands of README, as they stand there, in another folder.
+func TestReadmeCommands(t *testing.T) {
+	readme := contentsOf(t, filepath.Join("..", "..", "README.md"))
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bucket"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "app.json"), []byte(`{"greeting":"hello"}`), 0o600))
+	lines := regexp.MustCompile(`(?m)^    go run ./cmd/geniebackup (.*)$`).FindAllStringSubmatch(readme, -1)
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		args := strings.Fields(strings.ReplaceAll(line[1], "/tmp", folder))
+		got := geniebackup(t, args...)
+		require.Equal(t, exitDone, got.code, "%s: %s", line[0], got.messages)
+		require.Equal(t, 1, strings.Count(got.output, "\n"), got.output)
+	}
+	require.JSONEq(t, `{"greeting":"hello"}`, contentsOf(t, filepath.Join(folder, "restored.json")))
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/windevkay/forge/genie"
+	"github.com/windevkay/forge/genie/blob"
+)
+
+// restore writes a backup file. A genie.Store does it, so the file is locked and replaced as a
+// whole, as when its program writes it. The file is not touched before a copy was read to its end
+// and is whole.
+func restore(ctx context.Context, c *command) error {
+	where, file := c.args[0], c.args[1]
+	if err := c.mayReplace(file); err != nil {
+		return withoutCause(err)
+	}
+	return c.withCopies(ctx, where, func(copies *blob.Copies) error {
+		store, err := genie.NewStore(genie.WithoutFile())
+		if err != nil {
+			return err
+		}
+		restored, err := c.restoreInto(ctx, copies, store)
+		if err != nil {
+			return err
+		}
+		if err := save(store, file); err != nil {
+			return withoutCause(err)
+		}
+		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
+		return passedOver(restored)
+	})
+}
+
+// save makes the entries of a store those of a file.
+func save(store *genie.Store, file string) (err error) {
+	owner, err := genie.NewStore(genie.WithPath(file))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, owner.Close()) }()
+	from, to := io.Pipe()
+	go func() {
+		_, err := store.WriteTo(to)
+		to.CloseWithError(err) // nil is the end
+	}()
+	_, err = owner.ReadFrom(from)
+	from.CloseWithError(err)
+	return err
+}
+
+// mayReplace reports whether a file may be written: it has no entries, or the command line says so.
+func (c *command) mayReplace(file string) error {
+	store, err := genie.NewStore(genie.WithPath(file), genie.WithReadOnly())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, genie.ErrCorrupt):
+		return fmt.Errorf("%w; move the file away first", err)
+	case err != nil:
+		return err
+	case store.Len() > 0 && !c.replace:
+		return fmt.Errorf("%s has %s; -replace replaces them", file, count(store.Len(), "entry", "entries"))
+	}
+	return nil
+}
+
+// restoreInto restores the copy that was chosen, or the newest that is whole.
+func (c *command) restoreInto(ctx context.Context, copies *blob.Copies, store *genie.Store) (blob.Restored, error) {
+	if c.copy == "" {
+		return copies.Restore(ctx, store)
+	}
+	chosen, err := c.chosen(ctx, copies)
+	if err != nil {
+		return blob.Restored{}, err
+	}
+	return blob.Restored{Copy: chosen[0]}, copies.RestoreCopy(ctx, store, chosen[0])
+}
+
+// passedOver returns the error for a restore that did not take the newest copy.
+func passedOver(r blob.Restored) error {
+	if len(r.PassedOver) == 0 {
+		return nil
+	}
+	failed := []error{fmt.Errorf("passed over %s", count(len(r.PassedOver), "newer copy", "newer copies"))}
+	for _, damage := range r.PassedOver {
+		failed = append(failed, damage)
+	}
+	return &doneError{errors.Join(failed...)}
+}

@@ -1,0 +1,74 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Copy stores what src writes as a new copy: a [genie.Store], or anything else whose WriteTo writes
+// a backup. When Copy returns a nil error, the copy is stored, was read back and compared, and is
+// sealed; and the copies that [WithKeep] does not keep are removed.
+//
+// If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
+// only a removal failed. After any other error no copy was made, and all older ones are as they
+// were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
+// the copy may be there, whole. An error that is [io/fs.ErrPermission] says that the
+// bucket refuses access. [context.Canceled] and the like say that ctx has ended, and
+// [ErrStalled] that the bucket does not answer.
+//
+// Copy takes one listing, two objects that are stored, and one that is read, and a request for
+// each object that it removes. The store goes on meanwhile.
+func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
+	before, err := c.list(ctx)
+	if err != nil {
+		return Copy{}, fmt.Errorf("genie/blob: copy: list: %w", err)
+	}
+	swept := c.sweep(ctx, before)
+	made, err := c.make(ctx, c.prefix+newName(before.next(time.Now())), src)
+	if err != nil {
+		return Copy{}, fmt.Errorf("genie/blob: copy: %w", errors.Join(err, swept))
+	}
+	if err := errors.Join(swept, c.prune(ctx, before, made)); err != nil {
+		return made, fmt.Errorf("genie/blob: %w: %w", ErrPrune, err)
+	}
+	return made, nil
+}
+
+// make stores a backup, reads it back and seals it.
+func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, error) {
+	r, committed, err := c.put(ctx, key, src, func(n int64) { c.progress(Progress{Storing, key, n, 0}) })
+	if err != nil {
+		return Copy{}, c.takeBack(ctx, committed, fmt.Errorf("store %s: %w", key, err), key)
+	}
+	made := Copy{Name: key, Bytes: r.bytes}
+	made.Time, _ = timeOf(key[len(c.prefix):])
+	r.sum.Sum(made.SHA256[:0])
+	if err := c.read(ctx, made, ReadingBack, readAll); err != nil {
+		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
+	}
+	if _, committed, err := c.put(ctx, sealOf(made), nothing{}, func(int64) {}); err != nil {
+		// If the answer was lost, the copy is sealed or may be soon, so the backup must stay.
+		refused := !committed || isDenied(err)
+		return Copy{}, c.takeBack(ctx, refused, fmt.Errorf("seal %s: %w", key, err), sealOf(made), key)
+	}
+	return made, nil
+}
+
+// takeBackTime is how long an error may be held up by the removal of its backup.
+const takeBackTime = 10 * time.Second
+
+// takeBack removes the objects of a backup that was stored and cannot become a copy, and returns
+// the error. Without it, a program that may write but not read would add a backup with each attempt, and
+// never come to remove any. If ctx has ended, the caller is in a hurry, and a later copy removes the
+// backup.
+func (c *Copies) takeBack(ctx context.Context, stored bool, err error, keys ...string) error {
+	if !stored || c.keep.all || ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, takeBackTime)
+	defer cancel()
+	return errors.Join(err, c.remove(ctx, keys...))
+}

@@ -1,0 +1,379 @@
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie"
+)
+
+// store returns a store in memory with one entry.
+func store(t testing.TB, value string) *genie.Store {
+	t.Helper()
+	s, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	s.Set("value", value)
+	return s
+}
+
+// valueOf returns the entry of a store.
+func valueOf(s *genie.Store) string {
+	value, _ := s.Get("value")
+	return value
+}
+
+// A sweep has one operation after the other fail, until a run meets none that fails. It returns
+// how many there were.
+func sweep(t *testing.T, failure error, run func(t *testing.T, fault func(context.Context, op) error) (failed bool)) int {
+	for n := 0; ; n++ {
+		count, fired := 0, false
+		fault := func(_ context.Context, o op) error {
+			count++
+			if fired = fired || count == n+1; count != n+1 {
+				return nil
+			}
+			return fmt.Errorf("%v %s at %d: %w", o.kind, o.key, o.at, failure)
+		}
+		failed := run(t, fault)
+		if !fired {
+			require.False(t, failed, "without a fault there is no error")
+			return n
+		}
+	}
+}
+
+// oldCopies fills a bucket with copies, and with a backup that a killed process has left.
+func oldCopies(t *testing.T, b *faultyBucket, values ...string) {
+	t.Helper()
+	for _, value := range values {
+		_, err := b.copies(t, WithKeepAll()).Copy(t.Context(), store(t, value))
+		require.NoError(t, err)
+	}
+	stored := time.Now().Add(-leftoverAge - time.Hour)
+	b.put("app/"+newName(stored), []byte("{"), stored)
+	b.put("app/"+newName(stored)+".18c3f.tmp", []byte("{"), stored)
+}
+
+// requireWhole fails the test unless all copies that are listed are whole, and returns the values
+// that they hold, oldest first.
+func requireWhole(t *testing.T, b *faultyBucket) (values []string) {
+	t.Helper()
+	c := b.copies(t)
+	found, err := c.List(t.Context())
+	require.NoError(t, err)
+	for _, copy := range found {
+		s := store(t, "")
+		require.NoError(t, c.RestoreCopy(t.Context(), s, copy))
+		values = append(values, valueOf(s))
+	}
+	return values
+}
+
+// Every operation of a copy fails in its turn. Whatever the error, old copies are as they were, or are
+// removed beside a new one, and what is listed is whole.
+func TestEveryOperationOfACopyFails(t *testing.T) {
+	for _, failure := range []error{errOutage, errRefused} {
+		t.Run(failure.Error(), func(t *testing.T) {
+			kinds := map[string]bool{}
+			ops := sweep(t, failure, func(t *testing.T, fault func(context.Context, op) error) bool {
+				b := newFaultyBucket()
+				oldCopies(t, b, "1", "2", "3")
+				before, done := b.contents(), len(b.ops)
+				b.fail(fault)
+				_, err := b.copies(t, WithKeep(2, 0)).Copy(t.Context(), store(t, "4"))
+				b.fail(nil)
+				requireAfterFault(t, b, before, err, failure)
+				for _, o := range b.ops[done:] {
+					kinds[o.kind] = true
+				}
+				return err != nil
+			})
+			require.Greater(t, ops, 15)
+			require.Len(t, kinds, 8, "each kind of operation has failed")
+		})
+	}
+}
+
+// requireAfterFault checks a bucket after a copy of which one operation has failed.
+func requireAfterFault(t *testing.T, b *faultyBucket, before map[string]string, err, failure error) {
+	t.Helper()
+	values := requireWhole(t, b)
+	after := b.contents()
+	for key, text := range before {
+		now, found := after[key]
+		require.True(t, !found || now == text, "%s is not what it was", key)
+	}
+	switch {
+	case err == nil:
+		require.Equal(t, []string{"3", "4"}, values)
+	case errors.Is(err, ErrPrune):
+		require.ErrorIs(t, err, failure)
+		require.Subset(t, []string{"1", "2", "3", "4"}, values)
+		require.Equal(t, []string{"3", "4"}, values[len(values)-2:])
+	default:
+		require.ErrorIs(t, err, failure)
+		// If only the answer was lost, the copy is there.
+		require.Equal(t, []string{"1", "2", "3"}, values[:3])
+		require.True(t, len(values) == 3 || values[3] == "4" && strings.Contains(err.Error(), "committed"), values)
+	}
+	if errors.Is(failure, errRefused) && err != nil {
+		require.ErrorIs(t, err, fs.ErrPermission)
+	}
+	// The next copy puts everything in order.
+	_, err = b.copies(t, WithKeep(2, 0)).Copy(t.Context(), store(t, "5"))
+	require.NoError(t, err)
+	require.Equal(t, "5", requireWhole(t, b)[1])
+	require.Len(t, requireWhole(t, b), 2)
+}
+
+// A program that may not read back must not add a backup with each attempt.
+func TestAttemptsThatFailDoNotPileUp(t *testing.T) {
+	for _, kind := range []string{"write", "commit", "committed", "open", "read"} {
+		t.Run(kind, func(t *testing.T) {
+			b := newFaultyBucket()
+			oldCopies(t, b, "1")
+			b.fail(func(_ context.Context, o op) error {
+				if o.kind == kind {
+					return errRefused
+				}
+				return nil
+			})
+			for range 5 {
+				_, err := b.copies(t).Copy(t.Context(), store(t, "2"))
+				require.ErrorIs(t, err, errRefused)
+			}
+			b.fail(nil)
+			objects := len(b.contents())
+			require.Equal(t, 2, objects, "the old copy alone")
+			require.Equal(t, []string{"1"}, requireWhole(t, b))
+		})
+	}
+}
+
+// A bucket is full after each number of bytes.
+func TestFullBucket(t *testing.T) {
+	b := newFaultyBucket()
+	oldCopies(t, b, "old")
+	before, used := b.contents(), 0
+	for _, text := range before {
+		used += len(text)
+	}
+	want := int(must(b.copies(t).List(t.Context()))[0].Bytes)
+	for room := range want {
+		b.room = used + room
+		_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
+		require.ErrorIs(t, err, errNoRoom)
+		require.Equal(t, []string{"old"}, requireWhole(t, b))
+		if room == 0 {
+			require.Len(t, b.contents(), 2, "the leftovers have made room")
+			used -= 2 // their bytes
+		}
+	}
+	b.room = used + want
+	_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"old", "new"}, requireWhole(t, b))
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// A writer is a source of a copy.
+type writer func(io.Writer) (int64, error)
+
+func (w writer) WriteTo(to io.Writer) (int64, error) { return w(to) }
+
+var errSource = errors.New("the source fails")
+
+// Each way in which a source can end early.
+func TestSourcesThatEndEarly(t *testing.T) {
+	sources := map[string]writer{
+		"an error": func(w io.Writer) (int64, error) {
+			n, _ := io.WriteString(w, `{"a":`)
+			return int64(n), errSource
+		},
+		"an error at once": func(io.Writer) (int64, error) { return 0, errSource },
+		"a count that is wrong": func(w io.Writer) (int64, error) {
+			n, err := io.WriteString(w, "{}")
+			return int64(n) + 1, err
+		},
+		"a panic": func(w io.Writer) (int64, error) {
+			io.WriteString(w, "{")
+			panic(errSource)
+		},
+		"a Goexit": func(w io.Writer) (int64, error) {
+			io.WriteString(w, "{")
+			runtime.Goexit()
+			return 0, nil
+		},
+	}
+	for name, source := range sources {
+		t.Run(name, func(t *testing.T) {
+			b := newFaultyBucket()
+			oldCopies(t, b, "old")
+			copies := b.copies(t)
+			ended := make(chan error, 1)
+			go func() {
+				var err error
+				returned := false
+				defer func() {
+					if r := recover(); r != nil {
+						err = r.(error)
+					} else if !returned {
+						err = errSource
+					}
+					ended <- err
+				}()
+				_, err = copies.Copy(context.Background(), source)
+				returned = true
+			}()
+			err := <-ended
+			require.True(t, errors.Is(err, errSource) || errors.Is(err, io.ErrShortWrite), "%v", err)
+			require.Len(t, b.contents(), 2)
+			require.Equal(t, []string{"old"}, requireWhole(t, b))
+		})
+	}
+}
+
+// A driver that takes less than it was given, and says nothing.
+func TestShortWritesAreNoticed(t *testing.T) {
+	r := &receiver{ctx: t.Context(), to: shortWriter{}, sum: sha256.New(), moved: func(int64) {}}
+	n, err := r.Write([]byte("abc"))
+	require.Equal(t, 2, n)
+	require.ErrorIs(t, err, io.ErrShortWrite)
+	require.Equal(t, int64(2), r.bytes)
+}
+
+type shortWriter struct{}
+
+func (shortWriter) Write(p []byte) (int, error) { return len(p) - 1, nil }
+
+// The bucket stores other bytes than it was sent. The copy is not sealed, and is gone afterwards.
+func TestABucketThatChangesBytes(t *testing.T) {
+	changes := map[string]func([]byte) []byte{
+		"flips a bit": func(p []byte) []byte { p[len(p)/2] ^= 1; return p },
+		"cuts off":    func(p []byte) []byte { return p[:len(p)-1] },
+		"adds":        func(p []byte) []byte { return append(p, ' ') },
+		"loses all":   func([]byte) []byte { return nil },
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			b := newFaultyBucket()
+			oldCopies(t, b, "old")
+			b.fail(func(_ context.Context, o op) error {
+				if o.kind == "committed" {
+					b.put(o.key, change([]byte(b.contents()[o.key])), time.Now())
+				}
+				return nil
+			})
+			_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "new"))
+			require.ErrorIs(t, err, ErrDamaged)
+			require.NotErrorIs(t, err, ErrPrune)
+			b.fail(nil)
+			require.Equal(t, []string{"old"}, requireWhole(t, b), "nothing is removed for a copy that was not verified")
+		})
+	}
+}
+
+// Copies are removed once the new one is sealed, and not before: for each copy, the seal first.
+func TestTheOrderOfACopy(t *testing.T) {
+	b := newFaultyBucket()
+	oldCopies(t, b, "1", "2")
+	old, done := must(b.copies(t).List(t.Context())), len(b.ops)
+	made, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "3"))
+	require.NoError(t, err)
+	var order []op
+	for _, o := range b.ops[done:] {
+		if o.kind == "committed" || o.kind == "deleted" || o.kind == "open" {
+			order = append(order, op{kind: o.kind, key: o.key})
+		}
+	}
+	require.Equal(t, []op{
+		{kind: "committed", key: made.Name}, {kind: "open", key: made.Name}, {kind: "committed", key: sealOf(made)},
+		{kind: "deleted", key: sealOf(old[0])}, {kind: "deleted", key: old[0].Name},
+		{kind: "deleted", key: sealOf(old[1])}, {kind: "deleted", key: old[1].Name},
+	}, slices.DeleteFunc(order, func(o op) bool { return o.kind == "deleted" && len(order) > 7 && isLeftover(o, old) }))
+}
+
+// isLeftover reports whether an object is none of the copies.
+func isLeftover(o op, copies []Copy) bool {
+	return !slices.ContainsFunc(copies, func(c Copy) bool { return o.key == c.Name || o.key == sealOf(c) })
+}
+
+// Another writer removes everything that it can, at every operation of a copy.
+func TestAnotherWriterPrunes(t *testing.T) {
+	for n := range 40 {
+		b := newFaultyBucket()
+		oldCopies(t, b, "1", "2", "3")
+		count := 0
+		b.fail(func(context.Context, op) error {
+			if count++; count == n {
+				_, err := b.copies(t, WithKeep(1, 0)).Copy(context.Background(), store(t, "other"))
+				return err
+			}
+			return nil
+		})
+		_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "4"))
+		require.NoError(t, err)
+		b.fail(nil)
+		values := requireWhole(t, b)
+		require.NotEmpty(t, values)
+		require.Subset(t, []string{"other", "4"}, values)
+	}
+}
+
+// Leftovers of a day stay: they may be the work of another writer.
+func TestLeftoversStayForADay(t *testing.T) {
+	now := time.Now()
+	for age, stays := range map[time.Duration]bool{time.Hour: true, leftoverAge - time.Minute: true, leftoverAge + time.Minute: false} {
+		b := newFaultyBucket()
+		b.put("app/"+newName(now), []byte("{"), now.Add(-age))
+		b.put("app/"+newName(now)+".0f.tmp", nil, now.Add(-age))
+		other := Copy{Name: "app/" + newName(now), Bytes: 2}
+		b.put(other.Name, []byte("{}"), now)
+		b.put(sealOf(other), nil, now)
+		_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
+		require.NoError(t, err)
+		want := 4
+		if stays {
+			want = 6
+		}
+		require.Len(t, b.contents(), want, age)
+	}
+}
+
+// A copy that the listing shows to be damaged does not count as a copy that is kept. It is removed
+// after a day, beside a newer copy.
+func TestDamagedCopiesDoNotCount(t *testing.T) {
+	for _, age := range []time.Duration{time.Hour, leftoverAge + time.Hour} {
+		b, older, newer := twoCopies(t)
+		for key := range b.contents() {
+			b.put(key, []byte(b.contents()[key]), time.Now().Add(-age))
+		}
+		b.put(newer.Name, []byte("{"), time.Now().Add(-age))
+		b.put(sealOf(newer), nil, time.Now().Add(-age))
+		present := Copy{Name: "app/" + newName(time.Now()), Bytes: 2}
+		b.put(present.Name, []byte("{}"), time.Now())
+		b.put(sealOf(present), nil, time.Now())
+		_, err := b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "newest"))
+		require.NoError(t, err)
+		found := must(b.copies(t).List(t.Context()))
+		require.Equal(t, age < leftoverAge, slices.Contains(found, newer))
+		require.Contains(t, found, older, "the third of the copies that are whole")
+	}
+}

@@ -1,0 +1,87 @@
+package blob_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie"
+	"github.com/windevkay/forge/genie/blob"
+)
+
+// asNobody runs fn without the rights of root over files, on a thread of its own that ends
+// with it.
+func asNobody(fn func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread must not be used again
+		const nobody = 65534
+		syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
+		fn()
+	}()
+	<-done
+}
+
+// The driver lists a folder that it may not read as an empty one. A restore must not take that
+// for a bucket without copies.
+func TestAFolderThatMayNotBeRead(t *testing.T) {
+	for _, prefix := range []string{"", "app"} {
+		t.Run("prefix "+prefix, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "bucket")
+			require.NoError(t, os.Mkdir(path, 0o700))
+			copies, err := blob.New(folder(t, path), prefix)
+			require.NoError(t, err)
+			store, err := genie.NewStore(genie.WithoutFile())
+			require.NoError(t, err)
+			_, err = copies.Copy(t.Context(), store)
+			require.NoError(t, err)
+			asNobody(func() {
+				_, err = copies.Restore(t.Context(), store)
+			})
+			require.ErrorIs(t, err, fs.ErrPermission)
+			require.NotErrorIs(t, err, blob.ErrNoCopy)
+			_, err = copies.Restore(t.Context(), store)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestAFolderThatIsGone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bucket")
+	require.NoError(t, os.Mkdir(path, 0o700))
+	copies, err := blob.New(folder(t, path), "app")
+	require.NoError(t, err)
+	store, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	_, err = copies.Restore(t.Context(), store)
+	require.ErrorIs(t, err, blob.ErrNoCopy)
+	require.NoError(t, os.Remove(path))
+	_, err = copies.Restore(t.Context(), store)
+	require.ErrorContains(t, err, "does not exist any more")
+	require.NotErrorIs(t, err, fs.ErrNotExist)
+}
+
+// A copy is as private as a backup file.
+func TestCopiesAreTheOwnersOnly(t *testing.T) {
+	path := t.TempDir()
+	copies, err := blob.New(folder(t, path), "")
+	require.NoError(t, err)
+	store, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	_, err = copies.Copy(t.Context(), store)
+	require.NoError(t, err)
+	files, err := os.ReadDir(path)
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	for _, file := range files {
+		info, err := file.Info()
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), info.Mode())
+	}
+}

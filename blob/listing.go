@@ -1,0 +1,209 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	cloud "gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+)
+
+// A listing is the result of one look at the prefix.
+type listing struct {
+	copies    []sealedCopy // oldest first
+	leftovers []leftover
+	newest    time.Time // when the newest object was stored, by the bucket's clock
+}
+
+// A sealedCopy is a copy as the listing shows it. A listing is not of one instant: if a copy was
+// made meanwhile, the listing may have its seal and not its backup. So a copy whose backup seems
+// to be missing may be whole. It does not count as a copy that is kept, and a restore tries it.
+type sealedCopy struct {
+	Copy
+	whole  bool      // the listing has a backup of the right length
+	stored time.Time // when it was sealed, by the bucket's clock
+}
+
+// A leftover is an object of a copy that was not finished, or is not finished yet.
+type leftover struct {
+	key    string
+	stored time.Time
+}
+
+// List returns the sealed copies under the prefix, oldest first. Each was whole when it was
+// made. Whether it still is, [Copies.Verify] tells. The error is [io/fs.ErrPermission] if the
+// bucket refuses access. A prefix without copies is no error: the list is empty then.
+func (c *Copies) List(ctx context.Context) ([]Copy, error) {
+	l, err := c.list(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("genie/blob: list: %w", err)
+	}
+	var copies []Copy
+	for _, f := range l.copies {
+		copies = append(copies, f.Copy)
+	}
+	return copies, nil
+}
+
+// list looks at the objects under the prefix, and not at those under a longer prefix.
+func (c *Copies) list(ctx context.Context) (*listing, error) {
+	for range listAttempts {
+		l, err := c.listOnce(ctx)
+		if err == nil && len(l.copies)+len(l.leftovers) == 0 {
+			err = c.checkFolder(ctx)
+		}
+		if err == nil {
+			return l, nil
+		}
+		// A service never gives this error, and that of a missing bucket is another one.
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, errBusy
+}
+
+// listAttempts is how often a folder is read in which files disappear meanwhile. The driver of
+// folders gives up when a file that it has seen is renamed, as each is that another writer has
+// finished.
+const listAttempts = 1000
+
+// errBusy is not io/fs.ErrNotExist: that must mean that there is no copy.
+var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was read", listAttempts)
+
+// checkFolder returns an error if the listing of a folder is empty because the folder cannot be
+// read. The driver of folders takes it for an empty one. Services say so by themselves.
+func (c *Copies) checkFolder(ctx context.Context) error {
+	if !c.folder {
+		return nil
+	}
+	if _, err := c.bucket.Attributes(ctx, c.prefix+"any name"); gcerrors.Code(err) != gcerrors.NotFound {
+		return named(err)
+	}
+	if !isFolder(c.bucket) {
+		return errors.New("the folder of the bucket does not exist any more")
+	}
+	return nil
+}
+
+// isFolder reports whether the driver of a bucket is that of a folder, and the folder is there.
+func isFolder(bucket *cloud.Bucket) bool {
+	var info os.FileInfo
+	return bucket.As(&info)
+}
+
+// listOnce is list with one attempt.
+func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
+	ctx, w := watched(ctx)
+	defer w.stop()
+	if err := ctx.Err(); err != nil {
+		return nil, err // the driver of folders does not look
+	}
+	s := sorter{prefix: c.prefix, parts: map[string]*parts{}}
+	objects := c.bucket.List(&cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
+	for {
+		object, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return s.sorted(), nil
+		}
+		if err != nil {
+			return nil, w.failed(ctx, err)
+		}
+		w.moved()
+		if !object.IsDir {
+			s.add(object)
+		}
+	}
+}
+
+// A sorter puts objects of one copy together.
+type sorter struct {
+	prefix string
+	parts  map[string]*parts // by the key of the backup
+	newest time.Time
+}
+
+// parts are the objects of one copy.
+type parts struct {
+	copy    Copy
+	backup  *cloud.ListObject // nil if missing
+	seal    *cloud.ListObject // nil if missing
+	pending []leftover        // files that package fileblob had not finished
+}
+
+// add takes an object, unless its name is none that this package gives.
+func (s *sorter) add(object *cloud.ListObject) {
+	name := strings.TrimPrefix(object.Key, s.prefix)
+	if len(name) < nameSize {
+		return
+	}
+	at, ok := timeOf(name[:nameSize])
+	if !ok {
+		return
+	}
+	key := s.prefix + name[:nameSize]
+	p := s.parts[key]
+	if p == nil {
+		p = &parts{copy: Copy{Name: key, Time: at}}
+	}
+	if p.take(object, name[nameSize:]) {
+		s.parts[key] = p
+		s.newest = latest(s.newest, object.ModTime)
+	}
+}
+
+// take takes an object by the rest of its name, behind that of the backup, and reports whether
+// it is part of the copy.
+func (p *parts) take(object *cloud.ListObject, rest string) bool {
+	switch {
+	case rest == "":
+		p.backup = object
+	case p.seal == nil && parseSeal(rest, &p.copy):
+		p.seal = object
+	case strings.HasSuffix(rest, temporary):
+		p.pending = append(p.pending, leftover{object.Key, object.ModTime})
+	default:
+		return false
+	}
+	return true
+}
+
+// sorted returns the listing.
+func (s *sorter) sorted() *listing {
+	l := &listing{newest: s.newest}
+	for _, p := range s.parts {
+		if p.seal != nil {
+			whole := p.backup != nil && p.backup.Size == p.copy.Bytes
+			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.ModTime})
+		} else if p.backup != nil {
+			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.backup.ModTime})
+		}
+		l.leftovers = append(l.leftovers, p.pending...)
+	}
+	slices.SortFunc(l.copies, func(a, b sealedCopy) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.leftovers, func(a, b leftover) int { return strings.Compare(a.key, b.key) })
+	return l
+}
+
+// next returns the time for the name of a new copy: now, or just after the newest copy if its
+// writer's clock is ahead. A new copy so sorts behind all that are listed.
+func (l *listing) next(now time.Time) time.Time {
+	if len(l.copies) == 0 {
+		return now
+	}
+	return latest(now, l.copies[len(l.copies)-1].Time.Add(time.Nanosecond))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

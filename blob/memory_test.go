@@ -1,0 +1,59 @@
+package blob_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie"
+	"github.com/windevkay/forge/genie/blob"
+)
+
+// filled returns a store with values of 1000 bytes.
+func filled(t testing.TB, entries int) *genie.Store {
+	t.Helper()
+	store, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	value := strings.Repeat("v", 1000)
+	for i := range entries {
+		store.Set(fmt.Sprint("key ", i), value)
+	}
+	return store
+}
+
+// allocated returns the bytes that fn allocates, which is more than it has at any moment.
+func allocated(fn func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	fn()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// The package documentation says that the memory of a copy, and of a look at one, does not grow with
+// the store.
+func TestTheMemoryOfACopyDoesNotGrow(t *testing.T) {
+	const limit = 1 << 20
+	for _, entries := range []int{1, 50_000} {
+		copies, err := blob.New(folder(t, t.TempDir()), "app")
+		require.NoError(t, err)
+		store := filled(t, entries)
+		var made blob.Copy
+		require.Less(t, allocated(func() { made, err = copies.Copy(t.Context(), store) }), uint64(limit), entries)
+		require.NoError(t, err)
+		require.Less(t, allocated(func() { err = copies.Verify(t.Context(), made) }), uint64(limit), entries)
+		require.NoError(t, err)
+		if entries > 1 {
+			require.Greater(t, made.Bytes, int64(40*limit))
+		}
+	}
+}
+
+// The detector of the test above: a program that holds a backup in memory.
+func TestABackupInMemoryIsSeen(t *testing.T) {
+	store, text := filled(t, 50_000), strings.Builder{}
+	require.Greater(t, allocated(func() { _, _ = store.WriteTo(&text) }), uint64(40<<20))
+}

@@ -1,0 +1,56 @@
+package blob_test
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// withoutIndents returns text in which lines begin at the margin.
+func withoutIndents(text string) string {
+	return regexp.MustCompile(`(?m)^[\t ]+`).ReplaceAllString(text, "")
+}
+
+// The code of README is code that is compiled and run, and its JSON is JSON.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	var sources strings.Builder
+	for _, name := range []string{"example_test.go", "blobtest/blobtest.go"} {
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		sources.WriteString(withoutIndents(strings.ReplaceAll(string(source), "\n//\t", "\n")))
+	}
+	blocks := regexp.MustCompile("(?s)```(go|json)\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	require.Len(t, blocks, 7)
+	for _, block := range blocks {
+		switch {
+		case block[1] == "json":
+			require.True(t, json.Valid([]byte(block[2])), block[2])
+		case strings.HasPrefix(block[2], "import"): // the test of the command opens such URLs
+		default:
+			require.Contains(t, sources.String(), withoutIndents(block[2]))
+		}
+	}
+}
+
+// Each test and benchmark that README names exists.
+func TestReadmeNamesTests(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	var sources strings.Builder
+	for _, pattern := range []string{"fault_test.go", "restore_test.go", "kill_test.go", "bench_test.go", "cmd/geniebackup/services_test.go", "cmd/geniebackup/memory_test.go"} {
+		source, err := os.ReadFile(pattern)
+		require.NoError(t, err)
+		sources.Write(source)
+	}
+	names := regexp.MustCompile("`((Test|Benchmark)[A-Za-z]+)`").FindAllStringSubmatch(string(readme), -1)
+	require.Greater(t, len(names), 5)
+	for _, name := range names {
+		require.Contains(t, sources.String(), "func "+name[1]+"(", name[1])
+	}
+}

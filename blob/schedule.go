@@ -1,0 +1,173 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/windevkay/forge/genie"
+)
+
+// errorsHeld is how many errors the channel of a schedule holds, as many as that of
+// genie.Store.AutoBackupErrors.
+const errorsHeld = 10
+
+// A Schedule copies a store again and again. [Copies.Start] makes it.
+type Schedule struct {
+	// Immutable after Start.
+	copies *Copies
+	store  *genie.Store
+	every  time.Duration
+	errors chan error // capacity errorsHeld; closed by the first Stop
+	quit   chan struct{}
+	done   chan struct{}      // closed when run has returned
+	cancel context.CancelFunc // ends the copy in progress
+
+	change change // owned by run, and after it by the first Stop
+
+	stop    sync.Once
+	stopped error // of the last copy; written by the first Stop
+
+	mu    sync.Mutex // protects stats
+	stats Stats
+}
+
+// Stats are figures about a schedule at one instant.
+type Stats struct {
+	Copies   uint64    // that were made
+	LastCopy Copy      // the newest that was made, or the zero Copy
+	LastAt   time.Time // when it was sealed
+	LastTook time.Duration
+
+	Failed      uint64 // attempts that made no copy
+	LastError   error  // also of a removal beside a copy that was made; see [ErrPrune]
+	LastErrorAt time.Time
+
+	// Next is when the next copy is due, or the zero Time while one is made and after a Stop.
+	Next time.Time
+}
+
+// Start copies the store when an interval has passed, and again each time that an interval
+// has passed since the end of the last copy. A copy is left out if nothing was written to the
+// store since the last copy of this schedule was begun. The first copy is made in any
+// case, unless the store is empty and was never written to.
+//
+// So a machine that is lost takes at most the writes of one interval with it, and those of the time
+// that a copy takes. If a copy fails, all older ones are as they were, the error goes to
+// [Schedule.Errors] and [Schedule.Stats], and the next copy tries again.
+//
+// A schedule has one goroutine and keeps the store alive until [Schedule.Stop]. An interval that
+// is not positive gives an error that is [io/fs.ErrInvalid].
+func (c *Copies) Start(store *genie.Store, every time.Duration) (*Schedule, error) {
+	if every <= 0 {
+		return nil, fmt.Errorf("genie/blob: start: interval %v is not positive: %w", every, fs.ErrInvalid)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Schedule{
+		copies: c, store: store, every: every,
+		errors: make(chan error, errorsHeld),
+		quit:   make(chan struct{}), done: make(chan struct{}),
+		cancel: cancel,
+	}
+	go s.run(ctx)
+	return s, nil
+}
+
+// Errors returns the channel on which a schedule reports errors, those of [Copies.Copy]. It
+// holds ten. While it is full, additional errors are dropped: the ten oldest stay, and copies
+// never wait for a reader. The newest is in [Schedule.Stats]. Stop closes the channel.
+func (s *Schedule) Errors() <-chan error { return s.errors }
+
+// Stats returns figures about the schedule.
+func (s *Schedule) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Stop ends the schedule. It waits for the copy that is being made, makes a last copy if anything
+// was written since, and returns the error of that last copy.
+//
+// When ctx ends, the copy that is being made is given up: nothing of it is published, the older
+// copies are as they were, and Stop returns the error of ctx. A ctx that has
+// ended already makes Stop end the schedule without a last copy, unless none is due. In each
+// case no goroutine of the schedule is left when Stop returns, and the channel of Errors
+// is closed. Stop therefore waits until the driver of the bucket has given up, too.
+//
+// Stop may be called any number of times. Later calls wait for the first and return its error.
+func (s *Schedule) Stop(ctx context.Context) error {
+	s.stop.Do(func() {
+		defer context.AfterFunc(ctx, s.cancel)()
+		close(s.quit)
+		<-s.done
+		s.stopped = s.copy(ctx)
+		s.cancel()
+		close(s.errors)
+	})
+	return s.stopped
+}
+
+// run makes copies until the first Stop.
+func (s *Schedule) run(ctx context.Context) {
+	defer close(s.done)
+	timer := time.NewTimer(s.every)
+	defer timer.Stop()
+	for {
+		s.due(time.Now().Add(s.every))
+		select {
+		case <-timer.C:
+		case <-s.quit:
+			s.due(time.Time{})
+			return
+		}
+		s.due(time.Time{})
+		_ = s.copy(ctx) // reported
+		timer.Reset(s.every)
+	}
+}
+
+// copy makes a copy if the store has changed, and reports the result.
+func (s *Schedule) copy(ctx context.Context) error {
+	writes, changed := s.change.since(s.store)
+	if !changed {
+		return nil
+	}
+	began := time.Now()
+	made, err := s.copies.Copy(ctx, s.store)
+	if err == nil || errors.Is(err, ErrPrune) {
+		s.change.done(writes)
+	}
+	s.report(made, began, err)
+	return err
+}
+
+// report counts a copy, and passes on its error.
+func (s *Schedule) report(made Copy, began time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if err == nil || errors.Is(err, ErrPrune) {
+		s.stats.Copies++
+		s.stats.LastCopy, s.stats.LastAt, s.stats.LastTook = made, now, now.Sub(began)
+	} else {
+		s.stats.Failed++
+	}
+	if err == nil {
+		return
+	}
+	s.stats.LastError, s.stats.LastErrorAt = err, now
+	select {
+	case s.errors <- err:
+	default: // full
+	}
+}
+
+// due sets the time of the next copy.
+func (s *Schedule) due(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Next = at
+}
