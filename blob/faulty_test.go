@@ -52,7 +52,7 @@ var (
 
 func (b *faultyBucket) ErrorCode(err error) gcerrors.ErrorCode {
 	switch {
-	case errors.Is(err, errNoObject):
+	case errors.Is(err, errNoObject), errors.Is(err, errGoogle):
 		return gcerrors.NotFound
 	case errors.Is(err, errRefused):
 		return gcerrors.PermissionDenied

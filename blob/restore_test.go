@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/api/googleapi"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -96,6 +99,7 @@ func TestNoAnswerPassesNothingOver(t *testing.T) {
 		"no answer":               at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errOutage),
 		"no answer to a list":     at(func(o op) bool { return o.kind == "list" }, errOutage),
 		"refused":                 at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errRefused),
+		"refused as by Google":    at(func(o op) bool { return o.kind == "open" }, errGoogle),
 		"refused in the middle":   at(func(o op) bool { return o.kind == "read" && o.at > 0 }, errRefused),
 		"refused to list":         at(func(o op) bool { return o.kind == "list" }, errRefused),
 		"all refused":             at(func(op) bool { return true }, errRefused),
@@ -108,11 +112,16 @@ func TestNoAnswerPassesNothingOver(t *testing.T) {
 			require.Error(t, err)
 			require.NotErrorIs(t, err, ErrNoCopy)
 			require.NotErrorIs(t, err, fs.ErrNotExist)
-			require.Equal(t, errors.Is(err, errRefused), errors.Is(err, fs.ErrPermission), "%v", err)
+			require.NotErrorIs(t, err, ErrDamaged)
+			require.NotErrorIs(t, err, ErrRemoved)
+			require.Equal(t, strings.Contains(name, "refused"), errors.Is(err, fs.ErrPermission), "%v", err)
 			require.Equal(t, "as it was", valueOf(s))
 		})
 	}
 }
+
+// errGoogle is a refusal that the driver of Google Cloud Storage takes for a missing object.
+var errGoogle = &googleapi.Error{Code: http.StatusForbidden}
 
 // A context that ends in the middle of each read.
 func TestRestoreIsCancelled(t *testing.T) {
@@ -174,6 +183,14 @@ func TestAReaderThatDoesNotCheckIsNoticed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "older", valueOf(s))
 	require.ErrorContains(t, restored.PassedOver[0], "SHA-256")
+
+	for _, text := range []string{`{"value":"short"}`, `{"value":"longer than it was"}`} {
+		b.put(newer.Name, []byte(text), newer.Time)
+		restored, err = b.copies(t).Restore(t.Context(), s)
+		require.NoError(t, err)
+		require.ErrorContains(t, restored.PassedOver[0], fmt.Sprint(newer.Bytes))
+		require.NotContains(t, restored.PassedOver[0].Error(), "SHA-256", "the length says it more clearly")
+	}
 }
 
 // Another writer makes a newer copy and removes the copy that a restore is about to read.
