@@ -19,8 +19,8 @@ import (
 // bucket refuses access. [context.Canceled] and the like say that ctx has ended, and
 // [ErrStalled] that the bucket does not answer.
 //
-// Copy takes one listing, two objects that are stored, and one that is read, and a request for
-// each object that it removes. The store goes on meanwhile.
+// Copy takes one listing, two objects that are stored, and one that is read, and one or two
+// requests for each object that it removes. The store goes on meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 	before, err := c.list(ctx)
 	if err != nil {

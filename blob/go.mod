@@ -9,7 +9,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.111.0
 	github.com/aws/smithy-go v1.28.1
 	github.com/stretchr/testify v1.12.1
-	github.com/windevkay/forge/genie v0.0.0-00010101000000-000000000000
+	github.com/windevkay/forge/genie v0.0.0-20261128041932-5f42719a3c7d
 	go.uber.org/goleak v1.3.0
 	gocloud.dev v0.47.0
 	google.golang.org/api v0.297.0

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"syscall"
 )
 
 // A receiver passes on what is written, and counts and sums it up.
@@ -72,8 +73,11 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 	case r.bytes > r.copy.Bytes:
 		r.fault = fmt.Errorf("the backup has more than %d bytes", r.copy.Bytes)
 		return 0, r.fault
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), err != nil && r.bytes == r.copy.Bytes:
+		// The client of S3 gives an error at the end if a checksum of its own is wrong.
 		return n, r.end()
+	case errors.Is(err, syscall.EIO):
+		r.fault = err // the disk of a folder cannot read it
 	case err != nil:
 		r.broken = err
 	}

@@ -29,7 +29,7 @@ type Restored struct {
 //   - another error: the bucket could not be read, or ctx has ended.
 //
 // Only the first says that a start with an empty store is right. A copy is not passed over
-// because the bucket does not answer, as it may be whole.
+// because the bucket does not answer or a line cuts the answer, as it may be whole.
 func (c *Copies) Restore(ctx context.Context, store *genie.Store) (restored Restored, err error) {
 	for range newerAttempts {
 		restored, err = c.restoreNewest(ctx, store)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,11 +86,18 @@ func TestReadingThatBreaksOff(t *testing.T) {
 
 	b.fail(at(inTheMiddle, errOutage))
 	restored, err = b.copies(t).Restore(t.Context(), s)
-	require.NoError(t, err)
+	require.ErrorIs(t, err, errOutage, "an older copy would lose writes, and the newest may be whole")
+	require.NotErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "broke off 2 times")
+	require.Equal(t, Restored{}, restored)
+	require.Equal(t, "newer", valueOf(s))
+
+	b.fail(at(inTheMiddle, syscall.EIO))
+	restored, err = b.copies(t).Restore(t.Context(), s)
+	require.NoError(t, err, "the disk of a folder cannot read the newest")
 	require.Equal(t, older, restored.Copy)
+	require.ErrorIs(t, restored.PassedOver[0], syscall.EIO)
 	require.Equal(t, "older", valueOf(s))
-	require.ErrorIs(t, restored.PassedOver[0], errOutage)
-	require.ErrorContains(t, restored.PassedOver[0], "reading broke off 2 times")
 }
 
 // A service that does not answer, or refuses, is no reason to take an older copy.

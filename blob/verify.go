@@ -36,21 +36,22 @@ func readAll(r io.Reader) error {
 	}
 }
 
-// attempts is how often a copy is read whose reading breaks off. A line may break; where the same
-// copy breaks off each time, while others can be opened, its storage is damaged. That is
-// also how the client of S3 reports a wrong checksum.
+// attempts is how often a copy is read whose reading breaks off.
 const attempts = 2
 
 // read has use read a copy. Its end comes only if the copy is whole. The error is a
 // *DamageError if it is not, or if use returns an error that is genie.ErrCorrupt.
+//
+// A reading that breaks off each time is no damage: a line that cuts long answers would have a
+// Restore take an old, short copy in place of the newest.
 func (c *Copies) read(ctx context.Context, copy Copy, action Action, use func(io.Reader) error) error {
 	for attempt := 1; ; attempt++ {
 		broken, err := c.readOnce(ctx, copy, action, use)
-		if err == nil || !broken {
+		if !broken {
 			return err
 		}
 		if attempt == attempts {
-			return &DamageError{copy, fmt.Errorf("reading broke off %d times: %w", attempts, err)}
+			return fmt.Errorf("reading %s broke off %d times: %w", copy.Name, attempts, err)
 		}
 	}
 }
