@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package cluster
+
+import "errors"
+
+func fillDisk() error { return errors.ErrUnsupported }
