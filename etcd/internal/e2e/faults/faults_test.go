@@ -1,0 +1,316 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+
+	"github.com/windevkay/forge/genie/etcd"
+	"github.com/windevkay/forge/genie/etcd/internal/e2e/cluster"
+	"github.com/windevkay/forge/genie/etcd/internal/e2e/proxy"
+)
+
+func TestMain(m *testing.M) {
+	cluster.ServeIfMember()
+	goleak.VerifyTestMain(m)
+}
+
+// someWrites is how many acknowledged writes a cycle waits for between its steps. A fault so
+// lasts until the cluster works in spite of it.
+const someWrites = 200
+
+// A fault is one cycle: it injects a fault, waits for what follows, and mends it.
+type fault struct {
+	name  string
+	quota int64 // of each member, or cluster.DefaultQuota
+	cycle func(*run) error
+}
+
+var all = []fault{
+	{"no fault", cluster.DefaultQuota, nothing},
+	{"leader killed", cluster.DefaultQuota, ofLeader((*cluster.Member).Kill)},
+	{"leader stopped", cluster.DefaultQuota, ofLeader((*cluster.Member).Pause)},
+	{"follower killed", cluster.DefaultQuota, ofFollower((*cluster.Member).Kill)},
+	{"follower stopped", cluster.DefaultQuota, ofFollower((*cluster.Member).Pause)},
+	{"two members killed", cluster.DefaultQuota, majorityKilled},
+	{"all members killed", cluster.DefaultQuota, allKilled},
+	{"disk of the leader full", cluster.DefaultQuota, diskFull},
+	{"replica cut off", cluster.DefaultQuota, cutOff},
+	{"replica delayed", cluster.DefaultQuota, delayed},
+	{"replica reset", cluster.DefaultQuota, reset},
+	{"compaction while cut off", cluster.DefaultQuota, compactedWhileCutOff},
+	{"leader killed while cut off", cluster.DefaultQuota, leaderKilledWhileCutOff},
+	{"quota exceeded", 16 << 20, quotaExceeded},
+}
+
+func nothing(r *run) error { return r.progress(someWrites) }
+
+// mend brings back all members and waits until all replicas write again.
+func mend(r *run) error {
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	if err := r.cluster.Heal(ctx); err != nil {
+		return err
+	}
+	return r.everybodyWrites()
+}
+
+// everybodyWrites waits until each replica was acknowledged writes again.
+func (r *run) everybodyWrites() error {
+	var from [3]int64
+	for i, one := range r.replicas {
+		from[i] = one.counts.acknowledged.Load()
+	}
+	return r.await("writes of each replica", func() bool {
+		for i, one := range r.replicas {
+			if one.counts.acknowledged.Load() < from[i]+someWrites/4 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func ofLeader(harm func(*cluster.Member) error) func(*run) error {
+	return func(r *run) error { return r.harm((*cluster.Cluster).Leader, harm) }
+}
+
+func ofFollower(harm func(*cluster.Member) error) func(*run) error {
+	return func(r *run) error { return r.harm((*cluster.Cluster).Follower, harm) }
+}
+
+// harm harms a member, waits until the others work without it, and mends it.
+func (r *run) harm(choose func(*cluster.Cluster, context.Context) (*cluster.Member, error), harm func(*cluster.Member) error) error {
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	victim, err := choose(r.cluster, ctx)
+	if err != nil {
+		return err
+	}
+	if err := harm(victim); err != nil {
+		return err
+	}
+	if err := r.progress(someWrites); err != nil {
+		return err
+	}
+	return mend(r)
+}
+
+func diskFull(r *run) error {
+	return r.harm((*cluster.Cluster).Leader, func(m *cluster.Member) error {
+		if err := m.FillDisk(); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, limit)
+		defer cancel()
+		return m.Ended(ctx)
+	})
+}
+
+func majorityKilled(r *run) error { return r.killed(2) }
+
+func allKilled(r *run) error { return r.killed(cluster.Size) }
+
+// killed kills n members at once, waits until calls of each replica have failed, and mends.
+func (r *run) killed(n int) error {
+	for _, m := range r.cluster.Members[:n] {
+		if err := m.Kill(); err != nil {
+			return err
+		}
+	}
+	for _, one := range r.replicas {
+		if err := r.failures(one); err != nil {
+			return err
+		}
+	}
+	return mend(r)
+}
+
+// failures waits until more calls of a replica have failed than it has workers.
+func (r *run) failures(one *replica) error {
+	from := one.counts.failed()
+	return r.await("failures", func() bool { return one.counts.failed() > from+writers+swappers })
+}
+
+// victim returns the replica whose network is at fault in this cycle.
+func (r *run) victim() *replica { return r.replicas[r.cycles%len(r.replicas)] }
+
+// cut cuts off a replica until its calls fail while the others write, and does what is to happen
+// meanwhile.
+func (r *run) cut(meanwhile func() error) error {
+	one := r.victim()
+	one.all((*proxy.Proxy).BlackHole)
+	err := errors.Join(r.progress(someWrites, one), r.failures(one), meanwhile(), r.progress(someWrites, one))
+	one.all((*proxy.Proxy).Pass)
+	return errors.Join(err, mend(r))
+}
+
+func cutOff(r *run) error { return r.cut(func() error { return nil }) }
+
+func leaderKilledWhileCutOff(r *run) error {
+	return r.cut(func() error {
+		ctx, cancel := context.WithTimeout(r.ctx, limit)
+		defer cancel()
+		leader, err := r.cluster.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		return leader.Kill()
+	})
+}
+
+func delayed(r *run) error {
+	one := r.victim()
+	one.all(func(p *proxy.Proxy) { p.Delay(50 * time.Millisecond) })
+	err := r.everybodyWrites()
+	one.all(func(p *proxy.Proxy) { p.Delay(300 * time.Millisecond) })
+	err = errors.Join(err, r.everybodyWrites())
+	one.all((*proxy.Proxy).Pass)
+	return errors.Join(err, mend(r))
+}
+
+// reset resets the connections of a replica while all write, and then refuses connections for a
+// while.
+func reset(r *run) error {
+	one := r.victim()
+	for range 3 {
+		one.all((*proxy.Proxy).Reset)
+		one.all((*proxy.Proxy).Pass)
+		if err := r.everybodyWrites(); err != nil {
+			return err
+		}
+	}
+	one.all((*proxy.Proxy).Reset)
+	err := errors.Join(r.failures(one), r.progress(someWrites, one))
+	one.all((*proxy.Proxy).Pass)
+	return errors.Join(err, mend(r))
+}
+
+// compactedWhileCutOff compacts the history that a replica misses, so that the replica has to
+// read everything.
+func compactedWhileCutOff(r *run) error {
+	one := r.victim()
+	reads := one.store.Stats().Reads
+	err := r.cut(func() error {
+		// A connection that outlives the cut has the events of the time on their way.
+		one.all((*proxy.Proxy).Reset)
+		return errors.Join(r.progress(someWrites, one), r.compact(), r.progress(someWrites, one))
+	})
+	return errors.Join(err, r.await("a read of everything", func() bool { return one.store.Stats().Reads > reads }))
+}
+
+// compact forgets all revisions before the newest.
+func (r *run) compact() error {
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	head, err := r.cluster.Client().Get(ctx, "none")
+	if err != nil {
+		return err
+	}
+	_, err = r.cluster.Client().Compact(ctx, head.Header.Revision, clientv3.WithCompactPhysical())
+	if errors.Is(err, rpctypes.ErrCompacted) {
+		return nil // by a try before whose answer was lost
+	}
+	return err
+}
+
+// quotaExceeded fills the cluster until it refuses writes, sees that deletes and Syncs go on, and
+// makes space as an operator would.
+func quotaExceeded(r *run) error {
+	if err := r.fill(); err != nil {
+		return err
+	}
+	store := r.victim().store
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	if err := errors.Join(store.Delete(ctx, "big"), store.Sync(ctx)); err != nil {
+		return fmt.Errorf("with the quota exceeded: %w", err)
+	}
+	if _, ok := store.Get("big"); ok {
+		return errors.New("with the quota exceeded: a deleted key is there")
+	}
+	return errors.Join(r.compact(), r.makeSpace(ctx), mend(r))
+}
+
+// fill writes large values until the cluster has no space.
+func (r *run) fill() error {
+	value := string(make([]byte, 256<<10))
+	return r.await("quota exceeded", func() bool {
+		ctx, cancel := context.WithTimeout(r.ctx, patience)
+		defer cancel()
+		return errors.Is(r.victim().store.Set(ctx, "big", value), etcd.ErrQuota)
+	})
+}
+
+// makeSpace gives the free pages of each member back to its disk, and ends the alarm.
+func (r *run) makeSpace(ctx context.Context) error {
+	client := r.cluster.Client()
+	for _, endpoint := range r.cluster.Endpoints() {
+		if _, err := client.Defragment(ctx, endpoint); err != nil {
+			return err
+		}
+	}
+	_, err := client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
+	return err
+}
+
+func TestEveryFaultOnce(t *testing.T) {
+	r := newRun(t, cluster.DefaultQuota)
+	r.work(0, func(r *run) error {
+		for _, f := range all {
+			if f.quota != cluster.DefaultQuota {
+				continue // TestQuota has a cluster of its own
+			}
+			begun := time.Now()
+			if err := f.cycle(r); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+			t.Logf("%s: %.1f s", f.name, time.Since(begun).Seconds())
+		}
+		return nil
+	})
+	r.check("every fault once")
+}
+
+func TestQuota(t *testing.T) {
+	r := newRun(t, 16<<20)
+	r.work(0, quotaExceeded)
+	r.check("quota exceeded once")
+}
+
+// Without the Sync before a read, the same checks must find stale reads.
+func TestStaleReadsAreFound(t *testing.T) {
+	r := newRun(t, cluster.DefaultQuota)
+	r.sync = func(context.Context, *etcd.Store) error { return nil }
+	r.work(0, cutOff)
+	result, _ := r.linearizable()
+	require.Equal(t, porcupine.Illegal, result)
+}
+
+func TestLong(t *testing.T) {
+	if os.Getenv("GENIE_LONG") == "" {
+		t.Skip("GENIE_LONG is not set")
+	}
+	length := 30 * time.Second
+	if text := os.Getenv(lengthVariable); text != "" {
+		var err error
+		length, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
+	for _, f := range all {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRun(t, f.quota)
+			r.work(length, f.cycle)
+			r.check(f.name)
+		})
+	}
+}
