@@ -21,8 +21,10 @@ import (
 	"strings"
 	"time"
 
-	"go.etcd.io/etcd/client/v3"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Size is the number of members. One may fail, and the other two go on.
@@ -85,7 +87,8 @@ func settingsOf(folder string, quota int64, ports []int) (all [Size]settings) {
 }
 
 // NewClient returns a client for the endpoints that notices a server that has stopped
-// answering. The caller closes the client.
+// answering, and that tries at least once a second to reach a server that was down. The caller
+// closes the client.
 func NewClient(endpoints []string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{
 		Endpoints:   endpoints,
@@ -94,7 +97,12 @@ func NewClient(endpoints []string) (*clientv3.Client, error) {
 		DialKeepAliveTime:    5 * time.Second,
 		DialKeepAliveTimeout: 2 * time.Second,
 		PermitWithoutStream:  true,
-		Logger:               zap.NewNop(),
+		// The default lets the pause between two tries grow to two minutes.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: time.Second,
+		})},
+		Logger: zap.NewNop(),
 	})
 }
 
