@@ -2,60 +2,65 @@ package etcd
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 )
 
-// markKey is the key, in the replica, of the replica's own entry. It is the empty key because
-// etcd refuses it, and [Store.Set] too: no entry of the cluster can have this name here.
+// markKey is the key, in the replica, of the replica's own entry. It is the empty key: etcd
+// has no key of that name and Set refuses it, so no entry of a user can be in its place.
 const markKey = ""
 
-// A mark says where the replica stands. It changes in the same Update of the replica as the
-// entries, so every view, and the local file, has entries and mark of one revision.
+// A mark says where a replica stands. The mark is written in the same Update of the replica as
+// the entries. So every view, and the local file, has entries and a mark of one revision.
 type mark struct {
+	Revision int64  // the replica has all that the cluster did to the prefix up to Revision
 	Cluster  uint64 // the ID of the cluster
-	Revision int64  // all that the cluster did to the prefix up to it is in the replica
 	Prefix   string
-
-	// The witness is the last event of the prefix that the replica has applied: Key was set, or
-	// deleted, at revision At. See (mark).judge.
-	Witness witness
+	Witness  witness
 }
 
+// A witness is the last event of the prefix that the replica has applied: Key was set, or
+// deleted, at revision At. If the cluster has this event in its history, the cluster's history
+// is that of the replica. See judge.
 type witness struct {
 	Key     string
-	At      int64 // 0 for none
+	At      int64 // 0 for no witness
 	Deleted bool
 }
 
-// The text of a mark is versioned by its first word. Strings are quoted because prefixes and keys
-// may have any bytes.
-const markFormat = "genie-etcd-1 %x %d %q %q %d %t"
+// The text of a mark begins with a version, so that a later version of this package can read the
+// files of this one. The revision comes next because views read only that. Strings are quoted:
+// prefixes and keys may have any bytes.
+const (
+	markVersion = "genie-etcd-1 "
+	markFormat  = markVersion + "%d %x %t %d %q %q"
+)
 
 func (m mark) String() string {
-	return fmt.Sprintf(markFormat, m.Cluster, m.Revision, m.Prefix, m.Witness.Key, m.Witness.At, m.Witness.Deleted)
+	text := make([]byte, 0, 128)
+	text = append(text, markVersion...)
+	text = strconv.AppendInt(text, m.Revision, 10)
+	text = append(text, ' ')
+	text = strconv.AppendUint(text, m.Cluster, 16)
+	text = append(text, ' ')
+	text = strconv.AppendBool(text, m.Witness.Deleted)
+	text = append(text, ' ')
+	text = strconv.AppendInt(text, m.Witness.At, 10)
+	text = append(text, ' ')
+	text = strconv.AppendQuote(text, m.Prefix)
+	text = append(text, ' ')
+	return string(strconv.AppendQuote(text, m.Witness.Key))
 }
 
 func parseMark(text string) (m mark, err error) {
-	_, err = fmt.Sscanf(text, markFormat, &m.Cluster, &m.Revision, &m.Prefix,
-		&m.Witness.Key, &m.Witness.At, &m.Witness.Deleted)
+	_, err = fmt.Sscanf(text, markFormat,
+		&m.Revision, &m.Cluster, &m.Witness.Deleted, &m.Witness.At, &m.Prefix, &m.Witness.Key)
 	return m, err
 }
 
-// A getter is a genie.View, a genie.Tx or a genie.Store.
-type getter interface {
-	Get(key string) (string, bool)
-}
-
-// markIn returns the mark of entries, or the zero mark of a replica that was never filled.
-func markIn(entries getter) mark {
-	text, _ := entries.Get(markKey)
-	m, _ := parseMark(text) // Open has refused a file whose mark cannot be read
-	return m
-}
-
-// marks returns how many entries are not to be counted: 1 or 0.
-func marks(get func(string) (string, bool)) int {
-	if _, ok := get(markKey); ok {
-		return 1
-	}
-	return 0
+// revisionIn returns the revision in the text of a mark.
+func revisionIn(text string) int64 {
+	number, _, _ := strings.Cut(strings.TrimPrefix(text, markVersion), " ")
+	revision, _ := strconv.ParseInt(number, 10, 64) // Open refuses a mark that cannot be read
+	return revision
 }
