@@ -135,10 +135,10 @@ func (r *run) killed(n int) error {
 	return mend(r)
 }
 
-// failures waits until more calls of a replica have failed than it has workers.
+// failures waits until as many calls of a replica have failed as it has writers.
 func (r *run) failures(one *replica) error {
 	from := one.counts.failed()
-	return r.await("failures", func() bool { return one.counts.failed() > from+writers+swappers })
+	return r.await("failures", func() bool { return one.counts.failed() >= from+writers })
 }
 
 // victim returns the replica whose network is at fault in this cycle.

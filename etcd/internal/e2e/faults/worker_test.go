@@ -61,6 +61,8 @@ func (w *worker) record(o outcome, called int64, c history.Call) {
 		w.history.Acknowledged(w.id, called, c)
 	case unknown:
 		w.history.Unknown(w.id, called, c)
+	case refused:
+		w.history.Refused(c)
 	}
 }
 

@@ -74,8 +74,9 @@ func (c Call) deletes() bool {
 type History struct {
 	begun time.Time
 
-	mu   sync.Mutex // guards done
-	done []done
+	mu      sync.Mutex // guards the fields below
+	done    []done
+	refused map[string]Call // by the values
 }
 
 // A done is a call that has ended.
@@ -87,7 +88,7 @@ type done struct {
 }
 
 // New returns a history without calls. It begins now.
-func New() *History { return &History{begun: time.Now()} }
+func New() *History { return &History{begun: time.Now(), refused: map[string]Call{}} }
 
 // Now returns the time of the history, for the begin of a call.
 func (h *History) Now() int64 { return time.Since(h.begun).Nanoseconds() }
@@ -97,8 +98,32 @@ func (h *History) Acknowledged(client int, called int64, c Call) {
 	h.add(done{c, client, called, h.Now(), false})
 }
 
+// Refused notes a call that ended with an error that says that it never takes effect. It is not
+// one of the calls that [History.Check] orders.
+func (h *History) Refused(c Call) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, writes := range c.Writes {
+		if writes && c.Values[key] != "" {
+			h.refused[c.Values[key]] = c
+		}
+	}
+}
+
+// RefusedAndSeen returns the calls that were refused and whose values others have seen. If there
+// are any, Check finds no order; they tell why.
+func (h *History) RefusedAndSeen() (all []Call) {
+	seen := h.seen()
+	for value, c := range h.refused {
+		if seen[value] {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // Unknown adds a call that began at the time called and ended with an error that leaves open
-// whether it takes effect. Calls that were refused are not part of a history.
+// whether it takes effect.
 func (h *History) Unknown(client int, called int64, c Call) {
 	if c.Reads && c.deletes() {
 		// Placing the call behind all others stands for never, and that must be possible.

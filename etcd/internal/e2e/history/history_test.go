@@ -121,6 +121,15 @@ func TestRecordingTakesTheTimes(t *testing.T) {
 	require.Equal(t, 3, h.Len())
 }
 
+func TestRefusedCallThatWasSeenIsNamed(t *testing.T) {
+	h := historyOf(at(0, 1, Set(0, 0, "a")), at(2, 3, Read(0, Pair{"b"})))
+	h.Refused(Set(0, 0, "c"))
+	require.Empty(t, h.RefusedAndSeen())
+	h.Refused(Set(0, 0, "b"))
+	require.Equal(t, []Call{Set(0, 0, "b")}, h.RefusedAndSeen())
+	require.Equal(t, porcupine.Illegal, check(h))
+}
+
 func TestUnknownCallThatReadsAndDeletesIsNotSupported(t *testing.T) {
 	require.Panics(t, func() { New().Unknown(0, 0, update(Pair{}, Pair{"a", ""})) })
 }
