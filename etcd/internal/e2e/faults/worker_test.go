@@ -176,21 +176,29 @@ func (w *worker) update(fn func(tx *etcd.Tx) error) outcome {
 }
 
 // swap reads both keys of a group and writes some. Each run of the function writes values of its
-// own, so the history would show a run that was refused and took effect all the same.
+// own. If the Update is acknowledged, its last run has taken effect and the others have not. If the
+// outcome is unknown, each run may have.
 func (w *worker) swap(g history.Group, writes [2]bool) {
-	var c history.Call
+	var runs []history.Call
 	called := w.history.Now()
 	o := w.update(func(tx *etcd.Tx) error {
-		c = history.Call{Group: g, Reads: true, Saw: pairIn(tx, g), Writes: writes}
+		c := history.Call{Group: g, Reads: true, Saw: pairIn(tx, g), Writes: writes}
 		for key, wanted := range writes {
 			if wanted {
 				c.Values[key] = w.unique()
 				tx.Set(keyOf(g, key), c.Values[key])
 			}
 		}
+		runs = append(runs, c)
 		return nil
 	})
-	w.record(o, called, c)
+	for n, c := range runs {
+		if o == acknowledged && n < len(runs)-1 {
+			w.record(refused, called, c)
+		} else {
+			w.record(o, called, c)
+		}
+	}
 }
 
 func (w *worker) transfer() {
