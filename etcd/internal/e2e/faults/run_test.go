@@ -73,6 +73,9 @@ func newRun(t *testing.T, quota int64) *run {
 		tx.Set(counterKey, "0")
 		return openBank(tx)
 	}))
+	for _, one := range r.replicas {
+		require.NoError(t, one.store.Sync(ctx))
+	}
 	return r
 }
 
