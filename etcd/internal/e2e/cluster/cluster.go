@@ -93,10 +93,9 @@ func NewClient(endpoints []string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{
 		Endpoints:   endpoints,
 		DialTimeout: 2 * time.Second,
-		// Servers end a connection that asks for a sign of life more often than every 5 s.
-		DialKeepAliveTime:    5 * time.Second,
+		// gRPC takes nothing shorter. A server that hangs is so left after twelve seconds.
+		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 2 * time.Second,
-		PermitWithoutStream:  true,
 		// The default lets the pause between two tries grow to two minutes.
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},

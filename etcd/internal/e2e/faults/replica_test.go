@@ -45,10 +45,14 @@ func openReplica(t *testing.T, ctx context.Context, number int, c *cluster.Clust
 	return r
 }
 
-func openStore(t *testing.T, ctx context.Context, endpoints []string, opts ...etcd.Option) *etcd.Store {
+func openStore(t *testing.T, ctx context.Context, endpoints []string) *etcd.Store {
 	t.Helper()
-	client := newClient(t, endpoints)
-	store, err := etcd.Open(ctx, client, prefix, append(opts, etcd.WithTimeout(attempt))...)
+	return openStoreOf(t, ctx, prefix, endpoints)
+}
+
+func openStoreOf(t *testing.T, ctx context.Context, prefix string, endpoints []string) *etcd.Store {
+	t.Helper()
+	store, err := etcd.Open(ctx, newClient(t, endpoints), prefix, etcd.WithTimeout(attempt))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	return store

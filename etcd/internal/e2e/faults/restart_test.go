@@ -19,7 +19,7 @@ func (r *run) restartReplica() {
 	defer client.Close() // its error is that the client was closed
 	file := filepath.Join(r.t.TempDir(), "replica.json")
 	for !r.stopped() {
-		ctx, cancel := context.WithTimeout(r.ctx, patience)
+		ctx, cancel := context.WithTimeout(r.ctx, r.patience)
 		store, err := etcd.Open(ctx, client, prefix, etcd.WithFile(file), etcd.WithTimeout(attempt))
 		if err == nil {
 			r.inspect(ctx, store)

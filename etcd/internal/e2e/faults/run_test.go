@@ -35,6 +35,9 @@ type run struct {
 	cluster  *cluster.Cluster
 	replicas [3]*replica
 
+	// patience is how long a caller waits for one call. It is longer than most elections.
+	patience time.Duration
+
 	// sync comes before every read of the history. A negative control leaves it out.
 	sync func(context.Context, *etcd.Store) error
 
@@ -56,7 +59,7 @@ type run struct {
 func newRun(t *testing.T, quota int64) *run {
 	t.Helper()
 	r := &run{
-		t: t, ctx: t.Context(),
+		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond,
 		sync:    func(ctx context.Context, store *etcd.Store) error { return store.Sync(ctx) },
 		history: history.New(), ledger: newLedger(), stop: make(chan struct{}),
 	}

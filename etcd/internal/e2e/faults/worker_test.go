@@ -17,9 +17,6 @@ const (
 	groups   = 12 // pairs of keys that all workers share; fewer would only meet in conflicts
 )
 
-// patience is how long a caller waits for one call. It is longer than an election.
-const patience = 3 * time.Second
-
 func keyOf(g history.Group, key int) string { return fmt.Sprintf("shared/%d/%d", g, key) }
 
 // A worker is a goroutine that calls one replica.
@@ -40,7 +37,7 @@ func (w *worker) group() history.Group { return history.Group((w.id*7 + w.call*5
 
 // write carries out a write with the patience of a caller, and counts its outcome.
 func (w *worker) write(what string, do func(context.Context) error) outcome {
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
 	defer cancel()
 	err := do(ctx)
 	o := w.counts.count(err)
@@ -116,7 +113,7 @@ func (w *worker) setOwn() {
 func (w *worker) read(g history.Group) {
 	w.call++
 	called := w.history.Now()
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
 	defer cancel()
 	if err := w.sync(ctx, w.store); err != nil {
 		w.counts.unread.Add(1)
