@@ -170,9 +170,9 @@ func leaderKilledWhileCutOff(r *run) error {
 
 func delayed(r *run) error {
 	one := r.victim()
-	one.all(func(p *proxy.Proxy) { p.Delay(50 * time.Millisecond) })
+	one.all(func(p *proxy.Proxy) { p.Delay(20 * time.Millisecond) })
 	err := r.everybodyWrites()
-	one.all(func(p *proxy.Proxy) { p.Delay(300 * time.Millisecond) })
+	one.all(func(p *proxy.Proxy) { p.Delay(150 * time.Millisecond) })
 	err = errors.Join(err, r.everybodyWrites())
 	one.all((*proxy.Proxy).Pass)
 	return errors.Join(err, mend(r))
