@@ -24,10 +24,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// someWrites is how many acknowledged writes a cycle waits for between its steps. A fault so
-// lasts until the cluster works in spite of it.
-const someWrites = 100
-
 // A fault is one cycle: it injects a fault, waits for what follows, and mends it.
 type fault struct {
 	name  string
@@ -49,10 +45,10 @@ var all = []fault{
 	{"replica reset", cluster.DefaultQuota, reset},
 	{"compaction while cut off", cluster.DefaultQuota, compactedWhileCutOff},
 	{"leader killed while cut off", cluster.DefaultQuota, leaderKilledWhileCutOff},
-	{"quota exceeded", 16 << 20, quotaExceeded},
+	{"quota exceeded", 8 << 20, quotaExceeded},
 }
 
-func nothing(r *run) error { return r.progress(someWrites) }
+func nothing(r *run) error { return r.progress(r.some) }
 
 // mend brings back all members and waits until all replicas write again.
 func mend(r *run) error {
@@ -72,7 +68,7 @@ func (r *run) everybodyWrites() error {
 	}
 	return r.await("writes of each replica", func() bool {
 		for i, one := range r.replicas {
-			if one.counts.acknowledged.Load() < from[i]+someWrites/2 {
+			if one.counts.acknowledged.Load() < from[i]+r.some/2 {
 				return false
 			}
 		}
@@ -99,7 +95,7 @@ func (r *run) harm(choose func(*cluster.Cluster, context.Context) (*cluster.Memb
 	if err := harm(victim); err != nil {
 		return err
 	}
-	if err := r.progress(someWrites); err != nil {
+	if err := r.progress(r.some); err != nil {
 		return err
 	}
 	return mend(r)
@@ -149,7 +145,7 @@ func (r *run) victim() *replica { return r.replicas[r.cycles%len(r.replicas)] }
 func (r *run) cut(meanwhile func() error) error {
 	one := r.victim()
 	one.all((*proxy.Proxy).BlackHole)
-	err := errors.Join(r.progress(someWrites, one), r.failures(one), meanwhile(), r.progress(someWrites, one))
+	err := errors.Join(r.progress(r.some, one), r.failures(one), meanwhile(), r.progress(r.some, one))
 	one.all((*proxy.Proxy).Pass)
 	return errors.Join(err, mend(r))
 }
@@ -190,7 +186,7 @@ func reset(r *run) error {
 		}
 	}
 	one.all((*proxy.Proxy).Reset)
-	err := errors.Join(r.failures(one), r.progress(someWrites, one))
+	err := errors.Join(r.failures(one), r.progress(r.some, one))
 	one.all((*proxy.Proxy).Pass)
 	return errors.Join(err, mend(r))
 }
@@ -203,7 +199,7 @@ func compactedWhileCutOff(r *run) error {
 	err := r.cut(func() error {
 		// A connection that outlives the cut has the events of the time on their way.
 		one.all((*proxy.Proxy).Reset)
-		return errors.Join(r.progress(someWrites, one), r.compact(), r.progress(someWrites, one))
+		return errors.Join(r.progress(r.some, one), r.compact(), r.progress(r.some, one))
 	})
 	return errors.Join(err, r.await("a read of everything", func() bool { return one.store.Stats().Reads > reads }))
 }
@@ -282,7 +278,7 @@ func TestEveryFaultOnce(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	r := newRun(t, 16<<20)
+	r := newRun(t, 8<<20)
 	r.work(0, quotaExceeded)
 	r.check("quota exceeded once")
 }
@@ -327,7 +323,7 @@ func TestLong(t *testing.T) {
 	for _, f := range all {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRun(t, f.quota)
-			r.patience = 3 * time.Second
+			r.patience, r.some = 3*time.Second, 200
 			r.work(length, f.cycle)
 			r.check(f.name)
 		})

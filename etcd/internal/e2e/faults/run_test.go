@@ -38,6 +38,10 @@ type run struct {
 	// patience is how long a caller waits for one call. It is longer than most elections.
 	patience time.Duration
 
+	// some is how many acknowledged writes a cycle waits for between its steps. A fault so lasts
+	// until the cluster works in spite of it.
+	some int64
+
 	// sync comes before every read of the history. A negative control leaves it out.
 	sync func(context.Context, *etcd.Store) error
 
@@ -59,7 +63,7 @@ type run struct {
 func newRun(t *testing.T, quota int64) *run {
 	t.Helper()
 	r := &run{
-		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond,
+		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 40,
 		sync:    func(ctx context.Context, store *etcd.Store) error { return store.Sync(ctx) },
 		history: history.New(), ledger: newLedger(), stop: make(chan struct{}),
 	}
