@@ -3,12 +3,14 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -22,6 +24,8 @@ import (
 //	   ▲                                              (run)           │ a caller waits
 //	   ├─ a request for progress ───────── nudge ◄────────────────────┤
 //	   └─ is it still this history? ────── check ─── every five seconds
+//
+//	guard ends the session when the connection breaks
 type follower struct {
 	*Store
 	mark mark // of the replica; owned by run
@@ -42,13 +46,14 @@ const (
 // requests that come while a watch is behind.
 const askAgain = 50 * time.Millisecond
 
-// The reasons for the end of a session that are not errors of the cluster.
+// The reasons for the end of a session that are not errors of the client of etcd.
 var (
-	errBehind   = errors.New("the replica does not keep up with the cluster: the watch begins anew")
-	errStalled  = errors.New("the watch is silent")
-	errEnded    = errors.New("the watch has ended")
-	errHistory  = errors.New("the cluster has another history than the replica: it was restored, or is another")
-	errNotBegun = errors.New("the watch does not begin")
+	errBroken   = fmt.Errorf("%w: the connection broke", ErrUnavailable)
+	errEnded    = fmt.Errorf("%w: the watch has ended", ErrUnavailable)
+	errNotBegun = fmt.Errorf("%w: the watch does not begin", ErrUnavailable)
+	errStalled  = fmt.Errorf("%w: the watch is silent", ErrUnavailable)
+	errBehind   = errors.New("the replica does not keep up with the cluster, and begins its watch anew")
+	errHistory  = errors.New("the cluster has another history than the replica: it is another, or was restored")
 )
 
 // run follows the cluster until ctx ends.
@@ -76,14 +81,14 @@ func (f *follower) run(ctx context.Context) {
 // reports whether the replica had reached the cluster.
 func (f *follower) session(ctx context.Context) (followed bool, err error) {
 	if err := f.resume(ctx); err != nil {
-		return false, ofRead(err)
+		return false, err
 	}
 	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog)}
 	err = s.hold(ctx)
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		f.mark = mark{} // what was missed is gone, so the next session reads everything
 	}
-	return s.followed.Load(), ofRead(err)
+	return s.followed.Load(), err
 }
 
 // resume makes sure that the replica is of the history of the cluster, and reads everything if
@@ -178,6 +183,7 @@ func (s *session) hold(ctx context.Context) error {
 	events := s.begin(ctx, watcher)
 	parts.Go(func() { s.receive(ctx, events) })
 	parts.Go(func() { s.nudge(ctx, watcher) })
+	parts.Go(func() { s.guard(ctx) })
 	parts.Go(func() { s.check(ctx) })
 	for {
 		select {
@@ -219,7 +225,7 @@ func (s *session) accept(response clientv3.WatchResponse) error {
 	s.received.Add(1)
 	switch {
 	case response.Err() != nil:
-		return response.Err()
+		return ofRead(response.Err())
 	case response.Header.ClusterId != s.cluster:
 		return errHistory
 	}
@@ -250,13 +256,12 @@ func (s *session) nudge(ctx context.Context, watcher clientv3.Watcher) {
 }
 
 // check looks again and again whether the cluster answers, has the replica's history, and
-// still sends what happens. Until the next check, another history goes unnoticed: the client
-// connects again by itself and does not tell.
+// still sends what happens.
 func (s *session) check(ctx context.Context) {
 	for {
 		pause := checkEvery
 		if err := s.checkOnce(ctx); err != nil {
-			s.lost(ofRead(err))
+			s.lost(err)
 			pause = checkAgain
 		}
 		select {
@@ -264,6 +269,16 @@ func (s *session) check(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// guard ends the session when the client has lost its connection to the cluster. The client
+// would connect again by itself, go on with the watch, and not tell. But when a cluster is
+// replaced by another, or restored, all its servers stop, and so the connection breaks. The next
+// session begins with a look at the history.
+func (s *session) guard(ctx context.Context) {
+	if s.client.ActiveConnection().WaitForStateChange(ctx, connectivity.Ready) {
+		s.end(errBroken)
 	}
 }
 

@@ -35,7 +35,7 @@ type standing struct {
 func (s *Store) judge(ctx context.Context, m standing) (verdict, place, error) {
 	now, err := s.look(ctx, m.Witness.Key, 0)
 	if err != nil {
-		return unproven, place{}, err
+		return unproven, place{}, ofRead(err)
 	}
 	head := place{now.cluster, now.revision}
 	switch {
@@ -47,7 +47,7 @@ func (s *Store) judge(ctx context.Context, m standing) (verdict, place, error) {
 		return same, head, nil
 	}
 	v, err := s.judgeThen(ctx, m)
-	return v, head, err
+	return v, head, ofRead(err)
 }
 
 // judgeThen looks for the witness in the history: its key was written again, or it is a

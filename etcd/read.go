@@ -24,7 +24,7 @@ func (f *follower) readAll(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read the prefix: %w", err)
+		return fmt.Errorf("read the prefix: %w", ofRead(err))
 	}
 	f.replace(d.finish(), m)
 	return nil

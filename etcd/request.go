@@ -75,6 +75,13 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 }
 
+// awaitFollowing waits until the replica follows the cluster.
+func (s *Store) awaitFollowing(ctx context.Context) error {
+	ctx, cancel := s.attempt(ctx)
+	defer cancel()
+	return marked(ErrUnavailable, s.ready(ctx))
+}
+
 // visible returns once the replica shows a write that the quorum has acknowledged.
 func (s *Store) visible(ctx context.Context, at place, quiet bool) error {
 	ctx, cancel := s.attempt(ctx)
@@ -88,7 +95,7 @@ func (s *Store) visible(ctx context.Context, at place, quiet bool) error {
 // The pauses between requests, and between sessions, grow from firstPause to longestPause.
 const (
 	firstPause   = 25 * time.Millisecond
-	longestPause = 2 * time.Second
+	longestPause = time.Second
 )
 
 func longer(pause time.Duration) time.Duration { return min(2*pause, longestPause) }

@@ -265,12 +265,6 @@ func (s *Store) evaluate(ctx context.Context, fn func(tx *Tx) error) (tx *Tx, er
 	return tx, err
 }
 
-func (s *Store) awaitFollowing(ctx context.Context) error {
-	ctx, cancel := s.attempt(ctx)
-	defer cancel()
-	return marked(ErrUnavailable, s.ready(ctx))
-}
-
 func newTx(get func(string) (string, bool), at place, reading uint64) *Tx {
 	return &Tx{get: get, at: at, reading: reading, reads: make(map[string]read), writes: make(map[string]change)}
 }

@@ -142,12 +142,27 @@ func (s *Store) Sync(ctx context.Context) error {
 	return nil
 }
 
+// sync asks again if the replica has begun to follow the cluster anew since it asked: the answer
+// may have come from another history, whose revisions mean nothing here.
 func (s *Store) sync(ctx context.Context) error {
-	now, err := s.look(ctx, tokenKey, 0)
-	if err != nil {
-		return ofRead(err)
+	for {
+		if err := s.awaitFollowing(ctx); err != nil {
+			return err
+		}
+		session := s.position.followed()
+		now, err := s.look(ctx, tokenKey, 0)
+		if err != nil {
+			return ofRead(err)
+		}
+		if session == s.position.followed() {
+			return s.caughtUp(ctx, now.place)
+		}
 	}
+}
+
+// caughtUp returns once the replica has reached the place of a read.
+func (s *Store) caughtUp(ctx context.Context, at place) error {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
-	return marked(ErrUnavailable, s.position.reach(ctx, now.place, true))
+	return marked(ErrUnavailable, s.position.reach(ctx, at, true))
 }
