@@ -33,14 +33,15 @@ type fault struct {
 
 var all = []fault{
 	{"no fault", cluster.DefaultQuota, nothing},
-	{"leader killed", cluster.DefaultQuota, ofLeader((*cluster.Member).Kill)},
-	{"leader stopped", cluster.DefaultQuota, ofLeader((*cluster.Member).Pause)},
-	{"follower killed", cluster.DefaultQuota, ofFollower((*cluster.Member).Kill)},
-	{"follower stopped", cluster.DefaultQuota, ofFollower((*cluster.Member).Pause)},
+	{"leader killed", cluster.DefaultQuota, ofLeader(kill)},
+	{"leader stopped", cluster.DefaultQuota, ofLeader(pause)},
+	{"follower killed", cluster.DefaultQuota, ofFollower(kill)},
+	{"follower stopped", cluster.DefaultQuota, ofFollower(pause)},
 	{"two members killed", cluster.DefaultQuota, majorityKilled},
 	{"all members killed", cluster.DefaultQuota, allKilled},
-	{"disk of the leader full", cluster.DefaultQuota, diskFull},
+	{"disk of the leader full", cluster.DefaultQuota, ofLeader(fillDisk)},
 	{"replica cut off", cluster.DefaultQuota, cutOff},
+	{"answers lost", cluster.DefaultQuota, answersLost},
 	{"replica delayed", cluster.DefaultQuota, delayed},
 	{"replica reset", cluster.DefaultQuota, reset},
 	{"compaction while cut off", cluster.DefaultQuota, compactedWhileCutOff},
@@ -76,40 +77,44 @@ func (r *run) everybodyWrites() error {
 	})
 }
 
-func ofLeader(harm func(*cluster.Member) error) func(*run) error {
-	return func(r *run) error { return r.harm((*cluster.Cluster).Leader, harm) }
+// A harm is done to one member.
+type harm func(*run, *cluster.Member) error
+
+func ofLeader(do harm) func(*run) error {
+	return func(r *run) error { return r.harm((*cluster.Cluster).Leader, do) }
 }
 
-func ofFollower(harm func(*cluster.Member) error) func(*run) error {
-	return func(r *run) error { return r.harm((*cluster.Cluster).Follower, harm) }
+func ofFollower(do harm) func(*run) error {
+	return func(r *run) error { return r.harm((*cluster.Cluster).Follower, do) }
 }
 
 // harm harms a member, waits until the others work without it, and mends it.
-func (r *run) harm(choose func(*cluster.Cluster, context.Context) (*cluster.Member, error), harm func(*cluster.Member) error) error {
+func (r *run) harm(choose func(*cluster.Cluster, context.Context) (*cluster.Member, error), do harm) error {
 	ctx, cancel := context.WithTimeout(r.ctx, limit)
 	defer cancel()
 	victim, err := choose(r.cluster, ctx)
 	if err != nil {
 		return err
 	}
-	if err := harm(victim); err != nil {
-		return err
-	}
-	if err := r.progress(r.some); err != nil {
+	if err := errors.Join(do(r, victim), r.progress(r.some)); err != nil {
 		return err
 	}
 	return mend(r)
 }
 
-func diskFull(r *run) error {
-	return r.harm((*cluster.Cluster).Leader, func(m *cluster.Member) error {
-		if err := m.FillDisk(); err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(r.ctx, limit)
-		defer cancel()
-		return m.Ended(ctx)
-	})
+func kill(_ *run, m *cluster.Member) error { return m.Kill() }
+
+// pause stops a member until calls that were sent to it have failed.
+func pause(r *run, m *cluster.Member) error {
+	from := r.total().failed()
+	return errors.Join(m.Pause(), r.await("failures", func() bool { return r.total().failed() >= from+writers }))
+}
+
+// fillDisk fills the disk of a member, which then ends by itself.
+func fillDisk(r *run, m *cluster.Member) error {
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	return errors.Join(m.FillDisk(), m.Ended(ctx))
 }
 
 func majorityKilled(r *run) error { return r.killed(2) }
@@ -142,18 +147,25 @@ func (r *run) victim() *replica { return r.replicas[r.cycles%len(r.replicas)] }
 
 // cut cuts off a replica until its calls fail while the others write, and does what is to happen
 // meanwhile.
-func (r *run) cut(meanwhile func() error) error {
+func (r *run) cut(how func(*proxy.Proxy), meanwhile func() error) error {
 	one := r.victim()
-	one.all((*proxy.Proxy).BlackHole)
+	one.all(how)
 	err := errors.Join(r.progress(r.some, one), r.failures(one), meanwhile(), r.progress(r.some, one))
 	one.all((*proxy.Proxy).Pass)
 	return errors.Join(err, mend(r))
 }
 
-func cutOff(r *run) error { return r.cut(func() error { return nil }) }
+func cutOff(r *run) error {
+	return r.cut((*proxy.Proxy).BlackHole, func() error { return nil })
+}
+
+// answersLost has the writes of a replica take effect while the replica does not learn of it.
+func answersLost(r *run) error {
+	return r.cut((*proxy.Proxy).Deafen, func() error { return nil })
+}
 
 func leaderKilledWhileCutOff(r *run) error {
-	return r.cut(func() error {
+	return r.cut((*proxy.Proxy).BlackHole, func() error {
 		ctx, cancel := context.WithTimeout(r.ctx, limit)
 		defer cancel()
 		leader, err := r.cluster.Leader(ctx)
@@ -196,7 +208,7 @@ func reset(r *run) error {
 func compactedWhileCutOff(r *run) error {
 	one := r.victim()
 	reads := one.store.Stats().Reads
-	err := r.cut(func() error {
+	err := r.cut((*proxy.Proxy).BlackHole, func() error {
 		// A connection that outlives the cut has the events of the time on their way.
 		one.all((*proxy.Proxy).Reset)
 		return errors.Join(r.progress(r.some, one), r.compact(), r.progress(r.some, one))

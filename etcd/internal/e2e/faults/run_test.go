@@ -318,9 +318,11 @@ func (r *run) report(name string, found map[string]string, result porcupine.Chec
 	}
 	total := r.total()
 	r.t.Logf("%s: %.0f s, %d cycles: %v; longest time without an acknowledged write %.1f s; "+
-		"of %d unknown writes of keys of their own %d took effect; full reads %d, restarts of a watch %d; %d entries; "+
+		"of %d unknown writes of keys of their own %d took effect; full reads %d, restarts of a watch %d; "+
+		"a replica restarted %d times, and reached the cluster %d times; %d entries; "+
 		"porcupine: %s for %d calls in %.1f s",
 		name, time.Since(r.begun).Seconds(), r.cycles, total, r.longest.Seconds(),
-		len(r.ledger.unknown), r.ledger.landed(found), reads, restarts, len(found),
+		len(r.ledger.unknown), r.ledger.landed(found), reads, restarts,
+		r.restarts, r.inspected, len(found),
 		result, r.history.Len(), took.Seconds())
 }

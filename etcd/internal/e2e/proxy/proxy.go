@@ -25,10 +25,18 @@ type Proxy struct {
 
 // A fault is the state of the network. The zero fault is none.
 type fault struct {
-	hole  bool
+	hole  map[way]bool // where bytes are held
 	reset bool
 	delay time.Duration
 }
+
+// A way is a direction through the proxy.
+type way int
+
+const (
+	there way = iota // to the target
+	back
+)
 
 // New starts a proxy on a free port of the loopback, for connections to target.
 func New(target string) (*Proxy, error) {
@@ -49,7 +57,10 @@ func (p *Proxy) Pass() { p.set(fault{}) }
 
 // BlackHole has no byte arrive, in either direction, and closes nothing: neither side learns of
 // it. Bytes that are sent meanwhile arrive once the fault has ended, as after TCP's repetitions.
-func (p *Proxy) BlackHole() { p.set(fault{hole: true}) }
+func (p *Proxy) BlackHole() { p.set(fault{hole: map[way]bool{there: true, back: true}}) }
+
+// Deafen is a BlackHole for the way back only: requests arrive, and their answers do not.
+func (p *Proxy) Deafen() { p.set(fault{hole: map[way]bool{back: true}}) }
 
 // Delay has every byte arrive later by d, in either direction.
 func (p *Proxy) Delay(d time.Duration) { p.set(fault{delay: d}) }
@@ -139,13 +150,13 @@ func (p *Proxy) connect(near net.Conn) {
 	defer p.drop(far)
 	// The end of either direction ends both: HTTP/2 closes no connection by halves.
 	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
-		both.Go(func() {
-			p.carry(way[0], way[1])
-			near.Close()
-			far.Close()
-		})
+	carry := func(from, to net.Conn, w way) {
+		p.carry(from, to, w)
+		near.Close()
+		far.Close()
 	}
+	both.Go(func() { carry(near, far, there) })
+	both.Go(func() { carry(far, near, back) })
 	both.Wait()
 }
 
@@ -157,7 +168,7 @@ type parcel struct {
 
 // carry copies from one connection to another until one of them ends. Reading goes on while
 // parcels wait out their delay.
-func (p *Proxy) carry(from, to net.Conn) {
+func (p *Proxy) carry(from, to net.Conn, w way) {
 	// Room for what a sender sends in a delay; beyond it, the sender is held up by TCP.
 	parcels := make(chan parcel, 1024)
 	var reader sync.WaitGroup
@@ -175,7 +186,7 @@ func (p *Proxy) carry(from, to net.Conn) {
 		}
 	})
 	for next := range parcels {
-		p.hold(next.at)
+		p.hold(next.at, w)
 		if _, err := to.Write(next.bytes); err != nil {
 			break
 		}
@@ -187,15 +198,15 @@ func (p *Proxy) carry(from, to net.Conn) {
 }
 
 // hold waits until bytes that arrived at a time may go on.
-func (p *Proxy) hold(at time.Time) {
+func (p *Proxy) hold(at time.Time, w way) {
 	for {
 		f, changed, closed := p.now()
 		wait := time.Until(at.Add(f.delay))
-		if closed || !f.hole && wait <= 0 {
+		if closed || !f.hole[w] && wait <= 0 {
 			return
 		}
-		var due <-chan time.Time
-		if !f.hole {
+		var due <-chan time.Time // never, in a hole
+		if !f.hole[w] {
 			due = time.After(wait)
 		}
 		select {

@@ -28,25 +28,44 @@ type echo struct {
 // begin returns a proxy for a new echo server.
 func begin(t *testing.T) *Proxy {
 	t.Helper()
+	p, _ := beginHeard(t)
+	return p
+}
+
+// beginHeard returns a proxy for a new echo server, and the lines that arrive at the server.
+func beginHeard(t *testing.T) (*Proxy, <-chan string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
+	heard := make(chan string, 100) // more than any test sends
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				io.Copy(c, c)
-			}()
+			go serveEcho(c, heard)
 		}
 	}()
 	p, err := New(l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
-	return p
+	return p, heard
+}
+
+func serveEcho(c net.Conn, heard chan<- string) {
+	defer c.Close()
+	for lines := bufio.NewReader(c); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		heard <- line
+		if _, err := io.WriteString(c, line); err != nil {
+			return
+		}
+	}
 }
 
 func dial(t *testing.T, p *Proxy) echo {
@@ -97,6 +116,21 @@ func TestBlackHoleHoldsBytesUntilItEnds(t *testing.T) {
 	for _, e := range []echo{before, during} {
 		e.expect("1")
 	}
+}
+
+func TestDeafenHoldsAnswersOnly(t *testing.T) {
+	p, heard := beginHeard(t)
+	e := dial(t, p)
+	e.send("0")
+	e.expect("0")
+	require.Equal(t, "0\n", <-heard)
+	p.Deafen()
+	e.send("1")
+	_, err := e.receive(brief)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.Equal(t, "1\n", <-heard)
+	p.Pass()
+	e.expect("1")
 }
 
 func TestDelayIsAddedInEachDirection(t *testing.T) {
