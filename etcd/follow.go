@@ -293,9 +293,7 @@ func (s *session) checkOnce(ctx context.Context) error {
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
-	waiting, cancel := s.attempt(ctx)
-	defer cancel()
-	if err := s.position.reach(waiting, head, true); err == nil {
+	if err := s.caughtUp(ctx, head); err == nil {
 		s.reached()
 	} else if ctx.Err() == nil && s.received.Load() == before {
 		s.end(errStalled)

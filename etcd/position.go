@@ -62,15 +62,21 @@ func newPosition() *position {
 
 // reach returns nil once the replica has reached a place. quiet says that there may be no
 // event of the prefix at that revision, as with the revision of a read. reach returns
-// an error at the end of ctx, by a Close, and if the replica turns to another cluster.
-func (p *position) reach(ctx context.Context, until place, quiet bool) error {
+// an error at the end of ctx, after patience, by a Close, and if the replica turns to another
+// cluster.
+func (p *position) reach(ctx context.Context, until place, quiet bool, patience time.Duration) error {
 	w := p.enlist(until, quiet)
+	late := time.NewTimer(patience) // a context with a timeout would cost as much as the rest of a Set here
+	defer late.Stop()
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
 		p.forget(w)
 		return context.Cause(ctx)
+	case <-late.C:
+		p.forget(w)
+		return errTimeout
 	}
 }
 

@@ -84,9 +84,7 @@ func (s *Store) awaitFollowing(ctx context.Context) error {
 
 // visible returns once the replica shows a write that the quorum has acknowledged.
 func (s *Store) visible(ctx context.Context, at place, quiet bool) error {
-	ctx, cancel := s.attempt(ctx)
-	defer cancel()
-	if err := s.position.reach(ctx, at, quiet); err != nil {
+	if err := s.position.reach(ctx, at, quiet, s.chosen.timeout); err != nil {
 		return &NotVisibleError{at.revision, err}
 	}
 	return nil

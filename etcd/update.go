@@ -193,10 +193,8 @@ func (u *update) catchUp(ctx context.Context, at place, try int) error {
 	if try == maxTries {
 		return ErrConflict
 	}
-	ctx, cancel := u.store.attempt(ctx)
-	defer cancel()
-	if err := u.store.position.reach(ctx, at, true); err != nil {
-		return marked(ErrUnavailable, err)
+	if err := u.store.caughtUp(ctx, at); err != nil {
+		return err
 	}
 	if try > 1 && !sleep(ctx, min(time.Millisecond<<try, 64*time.Millisecond)) {
 		return marked(ErrConflict, context.Cause(ctx))

@@ -162,7 +162,5 @@ func (s *Store) sync(ctx context.Context) error {
 
 // caughtUp returns once the replica has reached the place of a read.
 func (s *Store) caughtUp(ctx context.Context, at place) error {
-	ctx, cancel := s.attempt(ctx)
-	defer cancel()
-	return marked(ErrUnavailable, s.position.reach(ctx, at, true))
+	return marked(ErrUnavailable, s.position.reach(ctx, at, true, s.chosen.timeout))
 }

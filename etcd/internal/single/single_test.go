@@ -76,9 +76,12 @@ func (c *cluster) start() {
 	require.NoError(c.t, err)
 	<-server.Server.ReadyNotify()
 	c.server = server
-	c.direct = dial(c.t, server.Clients[0].Addr().String())
-	c.proxy.admit(server.Clients[0].Addr().String())
+	c.direct = dial(c.t, c.address())
+	c.proxy.admit(c.address())
 }
+
+// address returns the address of the server itself.
+func (c *cluster) address() string { return c.server.Clients[0].Addr().String() }
 
 // stop stops the server. Its connections break.
 func (c *cluster) stop() {
