@@ -60,6 +60,27 @@ func (m *Member) Start() error {
 
 // startProcess starts this binary as a member.
 func startProcess(s settings, logPath string) (*process, error) {
+	command, err := commandOf(s)
+	if err != nil {
+		return nil, err
+	}
+	log, err := openLog(logPath)
+	if err != nil {
+		return nil, err
+	}
+	// The log goes through a pipe: a member whose disk is full can still say so.
+	command.Stderr = struct{ io.Writer }{log}
+	p := &process{command: command, ready: make(chan struct{}), ended: make(chan struct{})}
+	said, err := p.start()
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	go p.follow(said, log)
+	return p, nil
+}
+
+// commandOf returns the command that runs this binary as a member.
+func commandOf(s settings) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -68,30 +89,28 @@ func startProcess(s settings, logPath string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(logPath), 0o700); err != nil {
+	command := exec.Command(self)
+	command.Env = append(os.Environ(), memberMark+"="+string(text))
+	dieWithParent(command)
+	return command, nil
+}
+
+func openLog(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	p := &process{command: exec.Command(self), ready: make(chan struct{}), ended: make(chan struct{})}
-	p.command.Env = append(os.Environ(), memberMark+"="+string(text))
-	// The log goes through a pipe: a member whose disk is full can still say so.
-	p.command.Stderr = struct{ io.Writer }{log}
-	dieWithParent(p.command)
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// start starts the process, and returns its output.
+func (p *process) start() (said io.Reader, err error) {
 	if p.orders, err = p.command.StdinPipe(); err != nil {
-		return nil, errors.Join(err, log.Close())
+		return nil, err
 	}
-	said, err := p.command.StdoutPipe()
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
+	if said, err = p.command.StdoutPipe(); err != nil {
+		return nil, err
 	}
-	if err := p.command.Start(); err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	go p.follow(said, log)
-	return p, nil
+	return said, p.command.Start()
 }
 
 // follow waits for the process to be ready, and to end.

@@ -10,8 +10,12 @@
 // A write with an unknown outcome is counted, and may have happened or not.
 //
 // TestEveryFaultOnce takes each fault once. With GENIE_LONG set, TestLong runs each fault again
-// and again for as long as [lengthVariable] says. Negative controls show that every check finds
-// the fault that it looks for.
+// and again for as long as [lengthVariable] says, and logs its counts:
+//
+//	GENIE_LONG=1 GENIE_FAULTS_LENGTH=60s go test -run TestLong -timeout 1h -v ./faults
+//
+// Negative controls show that every check finds the fault that it looks for. The flag -artifacts
+// of go test keeps a page with a history that is not linearizable.
 package faults
 
 // lengthVariable names the variable of the environment that has the length of a long run, as

@@ -31,7 +31,7 @@ type fault struct {
 	cycle func(*run) error
 }
 
-var all = []fault{
+var allFaults = []fault{
 	{"no fault", cluster.DefaultQuota, nothing},
 	{"leader killed", cluster.DefaultQuota, ofLeader(kill)},
 	{"leader stopped", cluster.DefaultQuota, ofLeader(pause)},
@@ -58,11 +58,11 @@ func mend(r *run) error {
 	if err := r.cluster.Heal(ctx); err != nil {
 		return err
 	}
-	return r.everybodyWrites()
+	return r.allReplicasWrite()
 }
 
-// everybodyWrites waits until each replica was acknowledged writes again.
-func (r *run) everybodyWrites() error {
+// allReplicasWrite waits until each replica was acknowledged writes again.
+func (r *run) allReplicasWrite() error {
 	var from [3]int64
 	for i, one := range r.replicas {
 		from[i] = one.counts.acknowledged.Load()
@@ -179,9 +179,9 @@ func leaderKilledWhileCutOff(r *run) error {
 func delayed(r *run) error {
 	one := r.victim()
 	one.all(func(p *proxy.Proxy) { p.Delay(20 * time.Millisecond) })
-	err := r.everybodyWrites()
+	err := r.allReplicasWrite()
 	one.all(func(p *proxy.Proxy) { p.Delay(150 * time.Millisecond) })
-	err = errors.Join(err, r.everybodyWrites())
+	err = errors.Join(err, r.allReplicasWrite())
 	one.all((*proxy.Proxy).Pass)
 	return errors.Join(err, mend(r))
 }
@@ -193,7 +193,7 @@ func reset(r *run) error {
 	for range 3 {
 		one.all((*proxy.Proxy).Reset)
 		one.all((*proxy.Proxy).Pass)
-		if err := r.everybodyWrites(); err != nil {
+		if err := r.allReplicasWrite(); err != nil {
 			return err
 		}
 	}
@@ -274,7 +274,7 @@ func (r *run) makeSpace(ctx context.Context) error {
 func TestEveryFaultOnce(t *testing.T) {
 	r := newRun(t, cluster.DefaultQuota)
 	r.work(0, func(r *run) error {
-		for _, f := range all {
+		for _, f := range allFaults {
 			if f.quota != cluster.DefaultQuota {
 				continue // TestQuota has a cluster of its own
 			}
@@ -332,7 +332,7 @@ func TestLong(t *testing.T) {
 		length, err = time.ParseDuration(text)
 		require.NoError(t, err)
 	}
-	for _, f := range all {
+	for _, f := range allFaults {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRun(t, f.quota)
 			r.patience, r.some = 3*time.Second, 200
