@@ -82,6 +82,18 @@ func (t *tour) lose(ctx context.Context, c *crowd, leader *cluster.Member) error
 	}
 	c.longest.Store(0)
 	t.say("%s, the leader, is killed.", leader.Name())
+	if err := t.goOn(ctx, c); err != nil {
+		return err
+	}
+	if err := t.cluster.Heal(ctx); err != nil {
+		return err
+	}
+	t.say("%s runs again, with its data.", leader.Name())
+	return c.await(ctx, someRequests)
+}
+
+// goOn shows reads and writes without the leader.
+func (t *tour) goOn(ctx context.Context, c *crowd) error {
 	begun := time.Now()
 	s, err := find(t.replicas[0], "alice")
 	if err != nil {
@@ -98,40 +110,40 @@ func (t *tour) lose(ctx context.Context, c *crowd, leader *cluster.Member) error
 	t.say("Now %s leads. %d requests are answered; the slowest took %v.", next.Name(), c.answered.Load(),
 		time.Duration(c.longest.Load()).Round(time.Millisecond))
 	t.say("%s", c.lost())
-	if err := t.cluster.Heal(ctx); err != nil {
-		return err
-	}
-	t.say("%s runs again, with its data.", leader.Name())
-	return c.await(ctx, someRequests)
+	return nil
 }
 
-// compare compares the sessions of all replicas with the requests that were answered.
+// compare compares the replicas with each other, and the sessions with the requests that were
+// answered.
 func (t *tour) compare(ctx context.Context, c *crowd) error {
-	var first map[string]string
-	for n, store := range t.replicas {
-		if err := store.Sync(ctx); err != nil {
-			return err
-		}
-		entries := store.Snapshot()
-		if first == nil {
-			first = entries
-		}
-		if !maps.Equal(first, entries) {
-			return fmt.Errorf("replica %d differs from replica 1", n+1)
-		}
+	if err := t.equal(ctx); err != nil {
+		return err
 	}
-	pages := 0
+	pages := int64(0)
 	for v := range visitors {
 		s, err := find(t.replicas[0], name(v))
 		if err != nil {
 			return err
 		}
-		pages += s.Pages
+		pages += int64(s.Pages)
 	}
-	if answered := int(c.answered.Load()); pages != answered {
+	if answered := c.answered.Load(); pages != answered {
 		return fmt.Errorf("%d requests were answered, and %d are counted", answered, pages)
 	}
-	t.say("\nThe visitors' sessions count %d pages, and %d requests were answered: none is lost, none counted twice.", pages, c.answered.Load())
+	t.say("\nThe visitors' sessions count %d pages, and %d requests were answered: none is lost, none counted twice.", pages, pages)
 	t.say("The three replicas are equal, at revision %d.", t.replicas[0].Revision())
+	return nil
+}
+
+// equal returns an error if the replicas differ after a Sync of each.
+func (t *tour) equal(ctx context.Context) error {
+	for n, store := range t.replicas {
+		if err := store.Sync(ctx); err != nil {
+			return err
+		}
+		if !maps.Equal(store.Snapshot(), t.replicas[0].Snapshot()) {
+			return fmt.Errorf("replica %d differs from replica 1", n+1)
+		}
+	}
 	return nil
 }
