@@ -27,26 +27,30 @@ func TestMain(m *testing.M) {
 // A fault is one cycle: it injects a fault, waits for what follows, and mends it.
 type fault struct {
 	name  string
-	quota int64 // of each member, or cluster.DefaultQuota
+	long  bool  // it is much like another, and left to TestLong
+	quota int64 // of each member in TestLong
 	cycle func(*run) error
 }
 
+// smallQuota is the size of a database that the values of fill soon reach, and the workers do not.
+const smallQuota = 12 << 20
+
 var allFaults = []fault{
-	{"no fault", cluster.DefaultQuota, nothing},
-	{"leader killed", cluster.DefaultQuota, ofLeader(kill)},
-	{"leader stopped", cluster.DefaultQuota, ofLeader(pause)},
-	{"follower killed", cluster.DefaultQuota, ofFollower(kill)},
-	{"follower stopped", cluster.DefaultQuota, ofFollower(pause)},
-	{"two members killed", cluster.DefaultQuota, majorityKilled},
-	{"all members killed", cluster.DefaultQuota, allKilled},
-	{"disk of the leader full", cluster.DefaultQuota, ofLeader(fillDisk)},
-	{"replica cut off", cluster.DefaultQuota, cutOff},
-	{"answers lost", cluster.DefaultQuota, answersLost},
-	{"replica delayed", cluster.DefaultQuota, delayed},
-	{"replica reset", cluster.DefaultQuota, reset},
-	{"compaction while cut off", cluster.DefaultQuota, compactedWhileCutOff},
-	{"leader killed while cut off", cluster.DefaultQuota, leaderKilledWhileCutOff},
-	{"quota exceeded", 8 << 20, quotaExceeded},
+	{"no fault", false, cluster.DefaultQuota, nothing},
+	{"leader killed", false, cluster.DefaultQuota, ofLeader(kill)},
+	{"leader stopped", false, cluster.DefaultQuota, ofLeader(pause)},
+	{"follower killed", true, cluster.DefaultQuota, ofFollower(kill)},
+	{"follower stopped", true, cluster.DefaultQuota, ofFollower(pause)},
+	{"two members killed", true, cluster.DefaultQuota, majorityKilled},
+	{"all members killed", false, cluster.DefaultQuota, allKilled},
+	{"disk of the leader full", false, cluster.DefaultQuota, ofLeader(fillDisk)},
+	{"replica cut off", false, cluster.DefaultQuota, cutOff},
+	{"answers lost", false, cluster.DefaultQuota, answersLost},
+	{"replica delayed", false, cluster.DefaultQuota, delayed},
+	{"replica reset", false, cluster.DefaultQuota, reset},
+	{"compaction while cut off", false, cluster.DefaultQuota, compactedWhileCutOff},
+	{"leader killed while cut off", true, cluster.DefaultQuota, leaderKilledWhileCutOff},
+	{"quota exceeded", false, smallQuota, quotaExceeded},
 }
 
 func nothing(r *run) error { return r.progress(r.some) }
@@ -251,7 +255,7 @@ func quotaExceeded(r *run) error {
 
 // fill writes large values until the cluster has no space.
 func (r *run) fill() error {
-	value := string(make([]byte, 256<<10))
+	value := string(make([]byte, 1<<20))
 	return r.await("quota exceeded", func() bool {
 		ctx, cancel := context.WithTimeout(r.ctx, r.patience)
 		defer cancel()
@@ -272,11 +276,11 @@ func (r *run) makeSpace(ctx context.Context) error {
 }
 
 func TestEveryFaultOnce(t *testing.T) {
-	r := newRun(t, cluster.DefaultQuota)
+	r := newRun(t, smallQuota)
 	r.work(0, func(r *run) error {
 		for _, f := range allFaults {
-			if f.quota != cluster.DefaultQuota {
-				continue // TestQuota has a cluster of its own
+			if f.long {
+				continue
 			}
 			begun := time.Now()
 			if err := f.cycle(r); err != nil {
@@ -287,12 +291,6 @@ func TestEveryFaultOnce(t *testing.T) {
 		return nil
 	})
 	r.check("every fault once")
-}
-
-func TestQuota(t *testing.T) {
-	r := newRun(t, 8<<20)
-	r.work(0, quotaExceeded)
-	r.check("quota exceeded once")
 }
 
 // The checks find what they look for, also in a run: without the Sync before a read, reads are

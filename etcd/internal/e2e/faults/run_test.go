@@ -63,7 +63,7 @@ type run struct {
 func newRun(t *testing.T, quota int64) *run {
 	t.Helper()
 	r := &run{
-		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 40,
+		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 30,
 		sync:    func(ctx context.Context, store *etcd.Store) error { return store.Sync(ctx) },
 		history: history.New(), ledger: newLedger(), stop: make(chan struct{}),
 	}
