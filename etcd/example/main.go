@@ -3,7 +3,7 @@
 //
 //	go -C etcd/example run .
 //
-// It needs nothing installed: it starts three etcd servers itself, each as a process of its own,
+// The first run compiles the servers, which takes a minute or so. It needs nothing installed: it starts three etcd servers itself, each as a process of its own,
 // with their data in a temporary folder that it removes. The example is a module of its own,
 // because the servers need 50 modules that users of package etcd do not need; so go run must
 // start in this folder, as the flag -C has it.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -27,6 +28,15 @@ func start(t *testing.T, quota int64) (context.Context, *Cluster) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return ctx, c
+}
+
+// supported skips the test on a system that does not have the fault.
+func supported(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
 }
 
 // put writes until a write is acknowledged.
@@ -74,7 +84,7 @@ func TestStoppedLeaderIsReplaced(t *testing.T) {
 	ctx, c := start(t, DefaultQuota)
 	old, err := c.Leader(ctx)
 	require.NoError(t, err)
-	require.NoError(t, old.Pause())
+	supported(t, old.Pause())
 	put(t, ctx, c, "1")
 	leader, err := c.Leader(ctx)
 	require.NoError(t, err)
@@ -89,7 +99,7 @@ func TestMemberWithAFullDiskEnds(t *testing.T) {
 	require.NoError(t, err)
 	put(t, ctx, c, "1")
 	require.True(t, victim.running(), "ended with space on its disk")
-	require.NoError(t, victim.FillDisk())
+	supported(t, victim.FillDisk())
 	put(t, ctx, c, "2")
 	require.NoError(t, victim.Ended(ctx))
 	log, err := victim.Log()

@@ -4,4 +4,6 @@ package cluster
 
 import "errors"
 
+const canFillDisk = false
+
 func fillDisk() error { return errors.ErrUnsupported }

@@ -173,8 +173,11 @@ func (m *Member) Kill() error {
 // FillDisk has every write of the member to a file fail from now on, as on a disk that is
 // full. The error is EFBIG, by a limit on the sizes of the process's files, and not ENOSPC. The
 // server treats both alike: it ends at the first write that fails. A Start brings it back with
-// a disk that has space.
+// a disk that has space. FillDisk returns errors.ErrUnsupported on systems without that limit.
 func (m *Member) FillDisk() error {
+	if !canFillDisk {
+		return fmt.Errorf("fill the disk of member %s: %w", m.Name(), errors.ErrUnsupported)
+	}
 	if _, err := fmt.Fprintln(m.process.orders, fillLine); err != nil {
 		return fmt.Errorf("fill the disk of member %s: %w", m.Name(), err)
 	}

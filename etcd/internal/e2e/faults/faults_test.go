@@ -100,7 +100,10 @@ func (r *run) harm(choose func(*cluster.Cluster, context.Context) (*cluster.Memb
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(do(r, victim), r.progress(r.some)); err != nil {
+	if err := do(r, victim); err != nil {
+		return err
+	}
+	if err := r.progress(r.some); err != nil {
 		return err
 	}
 	return mend(r)
@@ -111,14 +114,20 @@ func kill(_ *run, m *cluster.Member) error { return m.Kill() }
 // pause stops a member until calls that were sent to it have failed.
 func pause(r *run, m *cluster.Member) error {
 	from := r.total().failed()
-	return errors.Join(m.Pause(), r.await("failures", func() bool { return r.total().failed() >= from+writers }))
+	if err := m.Pause(); err != nil {
+		return err
+	}
+	return r.await("failures", func() bool { return r.total().failed() >= from+writers })
 }
 
 // fillDisk fills the disk of a member, which then ends by itself.
 func fillDisk(r *run, m *cluster.Member) error {
 	ctx, cancel := context.WithTimeout(r.ctx, limit)
 	defer cancel()
-	return errors.Join(m.FillDisk(), m.Ended(ctx))
+	if err := m.FillDisk(); err != nil {
+		return err
+	}
+	return m.Ended(ctx)
 }
 
 func majorityKilled(r *run) error { return r.killed(2) }
@@ -283,7 +292,12 @@ func TestEveryFaultOnce(t *testing.T) {
 				continue
 			}
 			begun := time.Now()
-			if err := f.cycle(r); err != nil {
+			err := f.cycle(r)
+			if errors.Is(err, errors.ErrUnsupported) {
+				t.Logf("%s: %v", f.name, err)
+				continue
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", f.name, err)
 			}
 			t.Logf("%s: %.1f s", f.name, time.Since(begun).Seconds())
@@ -334,7 +348,7 @@ func TestLong(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRun(t, f.quota)
 			r.patience, r.some = 3*time.Second, 200
-			r.work(length, f.cycle)
+			r.work(length, f.cycle) // a fault that the system does not have is a finding
 			r.check(f.name)
 		})
 	}
