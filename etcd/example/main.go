@@ -3,10 +3,11 @@
 //
 //	go -C etcd/example run .
 //
-// The first run compiles the servers, which takes a minute or so. It needs nothing installed: it starts three etcd servers itself, each as a process of its own,
-// with their data in a temporary folder that it removes. The example is a module of its own,
-// because the servers need 50 modules that users of package etcd do not need; so go run must
-// start in this folder, as the flag -C has it.
+// It needs nothing installed: it starts three etcd servers itself, each as a process of its own,
+// with their data in a temporary folder that it removes. The first run compiles the servers, which
+// takes a minute or so. The example is a module of its own, because the servers need about fifty
+// modules that users of package etcd do not; so go run must start in this folder, as the flag -C
+// has it.
 //
 // session.go is the code that a user of the package would write; the other files only look at it.
 // The exit code is 1 if a request was lost or counted twice.
