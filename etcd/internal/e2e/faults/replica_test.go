@@ -50,7 +50,7 @@ func openReplica(t *testing.T, ctx context.Context, number int, c *cluster.Clust
 }
 
 // smallBacklog has the last replica often begin its watch anew, which the others never need.
-const smallBacklog = 2 << 10
+const smallBacklog = 16 << 10
 
 func openStore(t *testing.T, ctx context.Context, endpoints []string) *etcd.Store {
 	t.Helper()
