@@ -17,7 +17,7 @@ import (
 const tokenKey = ""
 
 // maxTries is how often an Update tries before it gives ErrConflict. With the pauses between
-// them, 64 callers of one key all come through.
+// them, 64 callers of one key all come through (TestUpdatesOfOneCounter).
 const maxTries = 32
 
 // Update calls fn with a Tx that reads the replica at one revision, and then has the cluster
@@ -68,12 +68,13 @@ func (u *update) run(ctx context.Context) error {
 		if done, err := u.settle(ctx, tx); done {
 			return err
 		}
+		began := time.Now()
 		at, won, err := u.commit(ctx, tx)
 		switch {
 		case err == nil && won:
 			return u.shown(ctx, at)
 		case err == nil:
-			err = u.catchUp(ctx, at, try)
+			err = u.catchUp(ctx, at, try, time.Since(began))
 		case errors.Is(err, ErrUnknown):
 			err = u.lose(ctx, tx, err)
 		}
@@ -187,16 +188,17 @@ func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err er
 	return at, won, err
 }
 
-// catchUp waits until the replica has the write that a try has met, and a moment longer with
-// each try, so that callers that meet each other come apart.
-func (u *update) catchUp(ctx context.Context, at place, try int) error {
+// catchUp waits until the replica has the write that a try has met. From the second such try on
+// it also pauses, so that callers that meet each other come apart: the pauses double, from the
+// time that the try took, which is what each of n callers needs for itself, to 256 times that.
+func (u *update) catchUp(ctx context.Context, at place, try int, took time.Duration) error {
 	if try == maxTries {
 		return ErrConflict
 	}
 	if err := u.store.caughtUp(ctx, at); err != nil {
 		return err
 	}
-	if try > 1 && !sleep(ctx, min(time.Millisecond<<try, 64*time.Millisecond)) {
+	if try > 1 && !sleep(ctx, min(took<<min(try-1, 8), longestPause)) {
 		return marked(ErrConflict, context.Cause(ctx))
 	}
 	return nil
