@@ -22,11 +22,11 @@ func placeOf(header *etcdserverpb.ResponseHeader) place {
 // errReplaced is the end of a wait for a revision of a cluster that is no longer the replica's.
 var errReplaced = errors.New("another cluster has taken its place")
 
-// A position is where the replica stands, with all who wait for it to move: any goroutine may
-// wait, and the goroutine that applies the events moves it.
+// A position is where the replica stands, with the goroutines that wait for it to move. The
+// goroutine that applies the events moves it.
 type position struct {
 	// wanted is signalled when a caller waits for a revision that may have no event here.
-	// Capacity 1: one request for progress answers all who wait.
+	// Capacity 1: one request for progress answers all waits.
 	wanted chan struct{}
 
 	mu      sync.Mutex

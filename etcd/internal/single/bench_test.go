@@ -133,12 +133,13 @@ func BenchmarkOther(b *testing.B) {
 }
 
 // BenchmarkStart measures a start from the file, with the cluster, and from the cluster alone, and
-// the memory of an entry. The flag -keys has the number of keys.
+// the memory of an entry; and a bare client that reads the keys, in one answer, and keeps
+// nothing. The flag -keys has the number of keys.
 func BenchmarkStart(b *testing.B) {
 	c := newCluster(b)
 	c.load(*keys)
 	path := filepath.Join(b.TempDir(), "replica.json")
-	seed := c.open(etcd.WithTimeout(time.Minute))
+	seed := c.near()
 	var backup bytes.Buffer
 	_, err := seed.WriteTo(&backup)
 	require.NoError(b, err)
@@ -150,7 +151,7 @@ func BenchmarkStart(b *testing.B) {
 				require.NoError(b, os.WriteFile(path, backup.Bytes(), 0o600))
 				before := heap()
 				b.StartTimer()
-				s := c.open(append(opts, etcd.WithTimeout(time.Minute))...)
+				s := c.near(opts...)
 				b.StopTimer()
 				require.Equal(b, *keys, s.Len())
 				b.ReportMetric(float64(heap()-before)/float64(*keys), "B/entry")
@@ -162,11 +163,22 @@ func BenchmarkStart(b *testing.B) {
 }
 
 // near returns a Store that does not go through the proxy.
-func (c *cluster) near() *etcd.Store {
-	s, err := etcd.Open(c.t.Context(), dial(c.t, c.address()), prefix)
+func (c *cluster) near(opts ...etcd.Option) *etcd.Store {
+	opts = append(opts, etcd.WithTimeout(time.Minute))
+	s, err := etcd.Open(c.t.Context(), dial(c.t, c.address()), prefix, opts...)
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { s.Close() })
 	return s
+}
+
+func BenchmarkBareRead(b *testing.B) {
+	c := newCluster(b)
+	c.load(*keys)
+	bare := dial(b, c.address())
+	for b.Loop() {
+		_, err := bare.Get(b.Context(), prefix, clientv3.WithPrefix())
+		require.NoError(b, err)
+	}
 }
 
 func heap() int64 {
