@@ -325,6 +325,28 @@ func TestClose(t *testing.T) {
 	assert.Equal(t, map[string]string{"key": "value"}, c.contents())
 }
 
+// A context that has ended before the call: nothing is sent, and the error says so.
+func TestAContextThatHasEnded(t *testing.T) {
+	c := newCluster(t)
+	s := c.open()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		for _, err := range []error{
+			s.Set(ctx, "key", "x"),
+			s.SetWithTTL(ctx, "key", "x", time.Hour),
+			s.Delete(ctx, "key"),
+			s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("key", "x"); return nil }),
+			s.Sync(ctx),
+		} {
+			require.ErrorIs(t, err, etcd.ErrUnavailable)
+			require.ErrorIs(t, err, context.Canceled)
+			require.NotErrorIs(t, err, etcd.ErrUnknown)
+		}
+	}
+	assert.Empty(t, c.contents())
+}
+
 // A Close ends the calls that wait.
 func TestCloseEndsWaits(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
