@@ -158,6 +158,7 @@ func (f *follower) apply(b batch) {
 // replace makes the replica what was read of the whole prefix, as one step.
 func (f *follower) replace(changes []change, m mark) {
 	f.mark = m
+	f.position.depart()
 	f.put(changes)
 	f.position.jump(place{m.Cluster, m.Revision})
 	f.log.Info("genie/etcd: read the prefix", "prefix", f.prefix, "revision", m.Revision, "changes", len(changes))

@@ -170,12 +170,13 @@ func excludes(next, lost *Tx) bool {
 
 // commit has the cluster apply tx, and reports whether all comparisons held. If everything was
 // read anew since tx was evaluated, its revision may be of another history, in which a
-// comparison means nothing: then commit sends nothing and reports that they did not hold.
+// comparison means nothing, and tokens may have been missed. Then commit sends nothing and reports
+// that they did not hold.
 func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err error) {
 	s := u.store
 	conditions, operations := tx.plan(s.prefix, u.token)
 	at, err = s.write(ctx, func(ctx context.Context) (place, error) {
-		if now, reading := s.position.place(); reading != tx.reading {
+		if now, reading := s.position.place(); reading != tx.reading || reading%2 != 0 {
 			return now, nil
 		}
 		answer, err := s.client.Txn(ctx).If(conditions...).Then(operations...).Commit()
@@ -231,7 +232,7 @@ func (u *update) lose(ctx context.Context, tx *Tx, cause error) error {
 type Tx struct {
 	get     func(key string) (string, bool) // of a view
 	at      place                           // of the view
-	reading uint64                          // how often everything had been read
+	reading uint64                          // that the view is of, if commit still finds it
 
 	reads  map[string]read
 	writes map[string]change
