@@ -31,7 +31,7 @@ type follower struct {
 	mark mark // of the replica; owned by run
 
 	// outcomes has the error of a session that has failed, for Open. Capacity 1: Open needs
-	// only one, and later nobody reads.
+	// only one, and later no goroutine reads.
 	outcomes chan error
 }
 
@@ -80,15 +80,37 @@ func (f *follower) run(ctx context.Context) {
 // session brings the replica to the cluster and follows the cluster until that fails. It
 // reports whether the replica had reached the cluster.
 func (f *follower) session(ctx context.Context) (followed bool, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	var guard sync.WaitGroup
+	defer guard.Wait()
+	defer end(nil)
+	guard.Go(func() { f.guard(ctx, end) })
 	if err := f.resume(ctx); err != nil {
 		return false, err
 	}
-	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog)}
+	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog), end: end}
 	err = s.hold(ctx)
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		f.mark = mark{} // what was missed is gone, so the next session reads everything
 	}
 	return s.followed.Load(), err
+}
+
+// guard ends a session when the client has lost its connection to the cluster. The client
+// would connect again by itself, go on with the watch, or with the pages of a read, and not tell.
+// But when a cluster is replaced by another, or restored, all its servers stop, and so the
+// connection breaks. The next session begins with a look at the history.
+func (f *follower) guard(ctx context.Context, end context.CancelCauseFunc) {
+	connection := f.client.ActiveConnection()
+	for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
+		if !connection.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
+	if connection.WaitForStateChange(ctx, connectivity.Ready) {
+		f.position.follow(false) // at once: writes must not go to another history meanwhile
+		end(errBroken)
+	}
 }
 
 // resume makes sure that the replica is of the history of the cluster, and reads everything if
@@ -136,6 +158,7 @@ func (f *follower) apply(b batch) {
 // replace makes the replica what was read of the whole prefix, as one step.
 func (f *follower) replace(changes []change, m mark) {
 	f.mark = m
+	f.position.depart()
 	f.put(changes)
 	f.position.jump(place{m.Cluster, m.Revision})
 	f.log.Info("genie/etcd: read the prefix", "prefix", f.prefix, "revision", m.Revision, "changes", len(changes))
@@ -173,17 +196,16 @@ type session struct {
 func (s *session) hold(ctx context.Context) error {
 	// The watcher of the client is shared by all its users, with one stream and its requests
 	// for progress. And a request for progress after the end of a watch would open a
-	// stream that nobody ends.
+	// stream that no watch ends.
 	watcher := clientv3.NewWatcher(s.client)
 	defer watcher.Close()
-	ctx, s.end = context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+	ctx = clientv3.WithRequireLeader(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer s.end(nil)
 	events := s.begin(ctx, watcher)
 	parts.Go(func() { s.receive(ctx, events) })
 	parts.Go(func() { s.nudge(ctx, watcher) })
-	parts.Go(func() { s.guard(ctx) })
 	parts.Go(func() { s.check(ctx) })
 	for {
 		select {
@@ -272,16 +294,6 @@ func (s *session) check(ctx context.Context) {
 	}
 }
 
-// guard ends the session when the client has lost its connection to the cluster. The client
-// would connect again by itself, go on with the watch, and not tell. But when a cluster is
-// replaced by another, or restored, all its servers stop, and so the connection breaks. The next
-// session begins with a look at the history.
-func (s *session) guard(ctx context.Context) {
-	if s.client.ActiveConnection().WaitForStateChange(ctx, connectivity.Ready) {
-		s.end(errBroken)
-	}
-}
-
 func (s *session) checkOnce(ctx context.Context) error {
 	before := s.received.Load()
 	v, head, err := s.judge(ctx, s.standing())
@@ -293,12 +305,14 @@ func (s *session) checkOnce(ctx context.Context) error {
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
-	if err := s.caughtUp(ctx, head); err == nil {
+	switch err := s.caughtUp(ctx, head); {
+	case ctx.Err() != nil:
+	case err == nil:
 		s.reached()
-	} else if ctx.Err() == nil && s.received.Load() == before {
+	case s.received.Load() == before:
 		s.end(errStalled)
 	}
-	return nil // the watch is silent, or has much to send
+	return nil // if the replica is behind all the same, the watch has much to send
 }
 
 // reached notes that the replica follows the cluster.

@@ -22,18 +22,18 @@ func placeOf(header *etcdserverpb.ResponseHeader) place {
 // errReplaced is the end of a wait for a revision of a cluster that is no longer the replica's.
 var errReplaced = errors.New("another cluster has taken its place")
 
-// A position is where the replica stands, with all who wait for it to move: any goroutine may
-// wait, and the goroutine that applies the events moves it.
+// A position is where the replica stands, with the goroutines that wait for it to move. The
+// goroutine that applies the events moves it.
 type position struct {
 	// wanted is signalled when a caller waits for a revision that may have no event here.
-	// Capacity 1: one request for progress answers all who wait.
+	// Capacity 1: one request for progress answers all waits.
 	wanted chan struct{}
 
 	mu      sync.Mutex
 	at      place
 	head    int64 // the newest revision of the cluster that a response has named
 	contact time.Time
-	reads   uint64 // of everything
+	reading uint64 // see depart
 	behind  uint64 // times that the replica had not kept up
 	waiting map[*wait]struct{}
 	tokens  map[string]int64 // of the Updates that run: the revision of the transaction, or 0
@@ -146,11 +146,21 @@ func (p *position) wake(w *wait, err error) {
 	delete(p.waiting, w)
 }
 
+// depart begins what jump ends: the replica turns to what was read of the whole prefix. The
+// reading is odd meanwhile, and another even number afterwards. So a caller that finds one even
+// reading before it takes a view, and when it sends what came of the view, knows that the view's
+// history is the present one. The replica must change between depart and jump.
+func (p *position) depart() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reading++
+}
+
 // jump moves the position to where everything was read. If another cluster has taken the place
 // of the last, waits for the last end.
 func (p *position) jump(to place) {
 	p.mu.Lock()
-	p.reads++
+	p.reading++
 	p.head = to.revision
 	for w := range p.waiting {
 		if w.until.cluster != to.cluster {
@@ -185,16 +195,16 @@ func (p *position) stats() Stats {
 		Revision:  p.at.revision,
 		Head:      p.head,
 		Contact:   p.contact,
-		Reads:     p.reads,
+		Reads:     p.reading / 2,
 		Restarts:  p.behind,
 	}
 }
 
-// place returns where the replica stands, and how often everything was read.
+// place returns where the replica stands, and the reading that it is of.
 func (p *position) place() (place, uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.at, p.reads
+	return p.at, p.reading
 }
 
 // follow notes whether the replica follows the cluster, and reports whether that is news.

@@ -19,6 +19,12 @@ func waiting(ctx context.Context, p *position, until place, quiet bool) <-chan e
 	return done
 }
 
+// turn moves the position as one that has read everything does.
+func turn(p *position, to place) {
+	p.depart()
+	p.jump(to)
+}
+
 func isOver(done <-chan error) bool {
 	synctest.Wait()
 	return len(done) == 1
@@ -27,7 +33,7 @@ func isOver(done <-chan error) bool {
 func TestAWaitEndsAtItsRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPosition()
-		p.jump(place{1, 10})
+		turn(p, place{1, 10})
 		require.NoError(t, p.reach(t.Context(), place{1, 10}, false, time.Hour), "it is there")
 		eleven := waiting(t.Context(), p, place{1, 11}, false)
 		thirteen := waiting(t.Context(), p, place{1, 13}, false)
@@ -45,12 +51,12 @@ func TestAWaitEndsAtItsRevision(t *testing.T) {
 func TestAWaitIsForOneCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPosition()
-		p.jump(place{1, 10})
+		turn(p, place{1, 10})
 		other := waiting(t.Context(), p, place{2, 5}, false)
 		old := waiting(t.Context(), p, place{1, 11}, false)
 		p.advance(place{1, 10})
 		assert.False(t, isOver(other))
-		p.jump(place{2, 4})
+		turn(p, place{2, 4})
 		require.ErrorIs(t, <-old, errReplaced)
 		p.advance(place{2, 5})
 		require.NoError(t, <-other)
@@ -74,7 +80,7 @@ func TestAWaitEndsWithItsContextAndItsPatience(t *testing.T) {
 func TestACloseEndsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPosition()
-		p.jump(place{1, 10})
+		turn(p, place{1, 10})
 		done := waiting(t.Context(), p, place{1, 11}, true)
 		p.close()
 		require.ErrorIs(t, <-done, ErrClosed)
@@ -88,7 +94,7 @@ func TestACloseEndsWaits(t *testing.T) {
 func TestWhoWantsProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPosition()
-		p.jump(place{1, 10})
+		turn(p, place{1, 10})
 		ctx, cancel := context.WithCancel(t.Context())
 		loud := waiting(ctx, p, place{1, 11}, false)
 		assert.False(t, p.isWanted())
@@ -133,11 +139,11 @@ func TestTokens(t *testing.T) {
 func TestStatsOfAPosition(t *testing.T) {
 	p := newPosition()
 	now := time.Now()
-	p.jump(place{1, 10})
+	turn(p, place{1, 10})
 	p.heard(12, now)
 	p.fellBehind()
 	p.follow(true)
 	assert.Equal(t, Stats{Following: true, Cluster: 1, Revision: 10, Head: 12, Contact: now, Reads: 1, Restarts: 1}, p.stats())
-	p.jump(place{2, 3})
+	turn(p, place{2, 3})
 	assert.EqualValues(t, 3, p.stats().Head, "of the new cluster")
 }

@@ -39,6 +39,9 @@ func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 		if err != nil {
 			return m, err
 		}
+		if m.Revision != 0 && page.Header.ClusterId != m.Cluster {
+			return m, errHistory
+		}
 		m.Revision, m.Cluster = page.Header.Revision, page.Header.ClusterId
 		bytes := d.add(page.Kvs, len(f.prefix), &m.Witness)
 		if !page.More {
@@ -65,18 +68,18 @@ func (f *follower) readPage(ctx context.Context, from string, at, limit int64) (
 }
 
 // The limit of a page is a number of entries, and etcd has no limit in bytes. Each limit is
-// chosen by the sizes of the entries so far, for pages of about pageBytes.
+// chosen by the sizes of the entries before, for pages of about pageBytes. Pages are large
+// because the server counts all keys behind each page.
 const (
-	firstLimit int64 = 64
-	lastLimit  int64 = 10_000
-	pageBytes  int64 = 4 << 20
+	firstLimit int64 = 256
+	pageBytes  int64 = 16 << 20
+	ofEntry          = 100 // bytes of an entry without those of key and value
 )
 
 // nextLimit returns the limit of the page after one of limit entries that had so many bytes.
 // Limits grow by four at most, because the next entries can be larger.
 func nextLimit(limit int64, bytes int) int64 {
-	fitting := limit * pageBytes / max(int64(bytes), 1)
-	return min(max(fitting, 1), 4*limit, lastLimit)
+	return min(max(limit*pageBytes/int64(bytes), 1), 4*limit)
 }
 
 // A difference is collected while the entries of the prefix come by in the order of their keys.
@@ -102,7 +105,7 @@ func newDifference(now *genie.View) *difference {
 // entry the witness.
 func (d *difference) add(page []*mvccpb.KeyValue, prefix int, w *witness) (bytes int) {
 	for _, kv := range page {
-		bytes += len(kv.Key) + len(kv.Value)
+		bytes += ofEntry + len(kv.Key) + len(kv.Value)
 		key := string(kv.Key[prefix:])
 		if key == tokenKey {
 			continue

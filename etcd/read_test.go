@@ -86,13 +86,11 @@ func TestNextLimit(t *testing.T) {
 		bytes int
 		want  int64
 	}{
-		{64, 64 * 10, 256},           // small entries: grow by four
-		{8000, 8000 * 10, 10_000},    // up to the last limit
-		{64, 64 << 20, 4},            // entries of 1 MiB: four of them are 4 MiB
-		{1, 8 << 20, 1},              // never none
-		{100, 0, 400},                // entries without bytes
-		{4, 4 * 16 << 10, 16},        // smaller again
-		{10_000, 10_000 << 10, 4096}, // of 1 KiB
+		{256, 256 * ofEntry, 1024},      // small entries: grow by four
+		{64, 64 << 20, 16},              // entries of 1 MiB: 16 of them are 16 MiB
+		{1, 32 << 20, 1},                // never none
+		{16, 16 * 64 << 10, 64},         // smaller again
+		{100_000, 100_000 << 10, 16384}, // of 1 KiB
 	} {
 		assert.Equal(t, test.want, nextLimit(test.limit, test.bytes), "%+v", test)
 	}

@@ -58,10 +58,12 @@ func (s *Store) ready(ctx context.Context) error {
 	select {
 	case <-s.position.followed():
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
-	if s.life.Err() != nil {
-		return ErrClosed // ctx ends by a Close a moment later
+	switch {
+	case s.life.Err() != nil:
+		return ErrClosed // ctx ends by a Close, too, but perhaps a moment later
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
 	for connection := s.client.ActiveConnection(); ; {
 		state := connection.GetState()

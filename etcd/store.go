@@ -1,4 +1,45 @@
-// Package etcd keeps one map of strings over several machines.
+// Package etcd keeps one map of strings on several machines: the keys of a cluster of etcd under a
+// prefix. Each process has a replica of them in memory, which is a genie.Store.
+//
+//	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialKeepAliveTime: 10 * time.Second, …})
+//	…
+//	store, err := etcd.Open(ctx, client, "app/", etcd.WithFile("replica.json"))
+//	…
+//	err = store.Set(ctx, "greeting", "hello") // a quorum has it on disk, and Get here sees it
+//	value, ok := store.Get("greeting")        // from memory
+//	err = store.Sync(ctx)                     // now Get sees what any process has written before
+//
+// A program of one process does better with a genie.Store, which needs no cluster. A program that
+// needs few of the keys does better with the client of etcd.
+//
+// # Reads
+//
+// Get, View, All, Snapshot, Len, Watch, WriteTo and Stats are those of the replica and never wait
+// for the cluster. The replica goes from one revision of the cluster to a later one, with
+// whole transactions only, and may be behind the cluster. After a [Store.Sync], reads are
+// linearizable. If the cluster is another one than before, or was restored from a backup, the
+// replica takes over what that cluster has, in one step.
+//
+// # Writes
+//
+// Set, SetWithTTL, Delete and Update return nil when a quorum of the cluster has the write on
+// disk and this replica shows it. An error tells whether the write was applied: see [Store.Set].
+// While the replica does not follow the cluster, writes wait, and then fail with
+// [ErrUnavailable] and were not applied.
+//
+// # Without the cluster
+//
+// While the cluster cannot be reached, reads go on. A replica with a file ([WithFile]) also starts
+// without the cluster. [Store.Stats] and [Store.Errors] tell that it does not follow, and since
+// when. When the cluster comes back, the replica catches up by itself.
+//
+// # Settings
+//
+// README.md has the settings that servers and client need: etcd keeps all history, until its
+// database is full, unless auto-compaction is turned on; and without keep-alives the client
+// goes on using a server that hangs.
+//
+// An open Store has a handful of goroutines. [Store.Close] ends them.
 package etcd
 
 import (
@@ -396,5 +437,6 @@ func (s *Store) Stats() Stats {
 	s.mu.Unlock()
 	stats.Replica = s.replica.Stats()
 	stats.Replica.Entries-- // the mark
+	stats.Replica.Loaded = max(stats.Replica.Loaded-1, 0)
 	return stats
 }

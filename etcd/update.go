@@ -17,7 +17,7 @@ import (
 const tokenKey = ""
 
 // maxTries is how often an Update tries before it gives ErrConflict. With the pauses between
-// them, 64 callers of one key all come through.
+// them, 64 callers of one key all come through (TestUpdatesOfOneCounter).
 const maxTries = 32
 
 // Update calls fn with a Tx that reads the replica at one revision, and then has the cluster
@@ -68,12 +68,13 @@ func (u *update) run(ctx context.Context) error {
 		if done, err := u.settle(ctx, tx); done {
 			return err
 		}
+		began := time.Now()
 		at, won, err := u.commit(ctx, tx)
 		switch {
 		case err == nil && won:
 			return u.shown(ctx, at)
 		case err == nil:
-			err = u.catchUp(ctx, at, try)
+			err = u.catchUp(ctx, at, try, time.Since(began))
 		case errors.Is(err, ErrUnknown):
 			err = u.lose(ctx, tx, err)
 		}
@@ -169,12 +170,13 @@ func excludes(next, lost *Tx) bool {
 
 // commit has the cluster apply tx, and reports whether all comparisons held. If everything was
 // read anew since tx was evaluated, its revision may be of another history, in which a
-// comparison means nothing: then commit sends nothing and reports that they did not hold.
+// comparison means nothing, and tokens may have been missed. Then commit sends nothing and reports
+// that they did not hold.
 func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err error) {
 	s := u.store
 	conditions, operations := tx.plan(s.prefix, u.token)
 	at, err = s.write(ctx, func(ctx context.Context) (place, error) {
-		if now, reading := s.position.place(); reading != tx.reading {
+		if now, reading := s.position.place(); reading != tx.reading || reading%2 != 0 {
 			return now, nil
 		}
 		answer, err := s.client.Txn(ctx).If(conditions...).Then(operations...).Commit()
@@ -187,16 +189,17 @@ func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err er
 	return at, won, err
 }
 
-// catchUp waits until the replica has the write that a try has met, and a moment longer with
-// each try, so that callers that meet each other come apart.
-func (u *update) catchUp(ctx context.Context, at place, try int) error {
+// catchUp waits until the replica has the write that a try has met. From the second such try on
+// it also pauses, so that callers that meet each other come apart: the pauses double, from the
+// time that the try took, which is what each of n callers needs for itself, to 256 times that.
+func (u *update) catchUp(ctx context.Context, at place, try int, took time.Duration) error {
 	if try == maxTries {
 		return ErrConflict
 	}
 	if err := u.store.caughtUp(ctx, at); err != nil {
 		return err
 	}
-	if try > 1 && !sleep(ctx, min(time.Millisecond<<try, 64*time.Millisecond)) {
+	if try > 1 && !sleep(ctx, min(took<<min(try-1, 8), longestPause)) {
 		return marked(ErrConflict, context.Cause(ctx))
 	}
 	return nil
@@ -229,7 +232,7 @@ func (u *update) lose(ctx context.Context, tx *Tx, cause error) error {
 type Tx struct {
 	get     func(key string) (string, bool) // of a view
 	at      place                           // of the view
-	reading uint64                          // how often everything had been read
+	reading uint64                          // that the view is of, if commit still finds it
 
 	reads  map[string]read
 	writes map[string]change

@@ -52,8 +52,8 @@ func withoutMark(entries iter.Seq2[string, string]) iter.Seq2[string, string] {
 // a Change like any other.
 //
 // The loop ends when ctx is done, and by break, return or a panic; Close does not end it. The
-// body runs on the caller's goroutine and may use the Store. A watcher holds up nobody: a slow
-// one sees larger steps.
+// body runs on the caller's goroutine and may use the Store. A watcher holds up no writer and no
+// other watcher: a slow one sees larger steps.
 func (s *Store) Watch(ctx context.Context) iter.Seq2[*View, iter.Seq[genie.Change]] {
 	return func(yield func(*View, iter.Seq[genie.Change]) bool) {
 		first := true

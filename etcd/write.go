@@ -92,7 +92,7 @@ func (s *Store) delete(ctx context.Context, key string) error {
 //   - A later Set, SetWithTTL or Update of the key detaches it from the lease. The lease without
 //     a key stays in the cluster until its end.
 //
-// A lease costs the cluster a request more, and memory until it ends. Where many keys end,
+// A lease costs the cluster a request more, and memory until it ends, also if the write fails. Where many keys end,
 // and an hour sooner or later does not matter, deleting them by Update is cheaper. If ttl is
 // not positive, SetWithTTL is a Delete.
 func (s *Store) SetWithTTL(ctx context.Context, key, value string, ttl time.Duration) error {

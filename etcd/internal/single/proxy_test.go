@@ -1,7 +1,7 @@
 package single
 
 import (
-	"io"
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -29,11 +29,14 @@ const (
 	replies
 )
 
+// A pair is a connection of a client and the one that the proxy has made to the server for it.
 type pair struct {
 	client, server net.Conn
-	waiting        [2]int // bytes that were read and are held
-	late           bool   // the client has gone, and its requests are delivered later
-	stuck          bool   // they are not delivered yet
+	kept           [2][]byte // bytes that came and are not delivered yet
+	ended          [2]bool   // no more will come
+	broken         bool
+	late           bool // the client has gone, and its requests are delivered later
+	stuck          bool // they are not delivered yet
 }
 
 func newProxy(t testing.TB, target string) *proxy {
@@ -45,8 +48,6 @@ func newProxy(t testing.TB, target string) *proxy {
 	p.parts.Go(p.accept)
 	t.Cleanup(func() {
 		listener.Close()
-		p.release()
-		p.deliverLate()
 		p.breakAll()
 		p.parts.Wait()
 	})
@@ -61,65 +62,94 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		p.mu.Lock()
-		target, refusing := p.target, p.refusing
-		p.mu.Unlock()
-		server, err := net.Dial("tcp", target)
-		if refusing || err != nil {
-			client.Close()
-			if err == nil {
-				server.Close()
-			}
-			continue
-		}
-		c := &pair{client: client, server: server}
-		p.mu.Lock()
-		p.pairs[c] = struct{}{}
-		p.mu.Unlock()
-		p.parts.Go(func() { p.copy(c, requests, server, client) })
-		p.parts.Go(func() { p.copy(c, replies, client, server) })
+		p.connect(client)
 	}
 }
 
-func (p *proxy) copy(c *pair, direction int, to io.Writer, from io.Reader) {
-	defer p.drop(c, direction)
+func (p *proxy) connect(client net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	server, err := net.Dial("tcp", p.target)
+	if err != nil || p.refusing {
+		client.Close()
+		if err == nil {
+			server.Close()
+		}
+		return
+	}
+	c := &pair{client: client, server: server}
+	p.pairs[c] = struct{}{}
+	p.parts.Go(func() { p.read(c, requests, client) })
+	p.parts.Go(func() { p.write(c, requests, server) })
+	p.parts.Go(func() { p.read(c, replies, server) })
+	p.parts.Go(func() { p.write(c, replies, client) })
+}
+
+// read keeps what comes from one side.
+func (p *proxy) read(c *pair, direction int, from net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 {
-			p.await(c, direction, n)
-			if _, err := to.Write(buffer[:n]); err != nil && !p.isLate(c) {
-				return
-			}
-		}
+		p.mu.Lock()
+		c.kept[direction] = append(c.kept[direction], buffer[:n]...)
+		c.ended[direction] = err != nil
+		p.changed.Broadcast()
+		p.mu.Unlock()
 		if err != nil {
 			return
 		}
 	}
 }
 
-// await waits while the direction is held.
-func (p *proxy) await(c *pair, direction, n int) {
+// write delivers what was kept to the other side.
+func (p *proxy) write(c *pair, direction int, to net.Conn) {
+	defer p.drop(c, direction)
+	for {
+		data, more := p.next(c, direction)
+		if !more {
+			return
+		}
+		if _, err := to.Write(data); err != nil && !p.isLate(c) {
+			return
+		}
+	}
+}
+
+// next waits until there is something to deliver and it may be delivered.
+func (p *proxy) next(c *pair, direction int) (data []byte, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.waiting[direction] += n
-	for p.held[direction] || c.stuck && direction == requests {
+	for {
+		may := !p.held[direction] && !(c.stuck && direction == requests)
+		switch {
+		case c.broken, may && c.ended[direction] && len(c.kept[direction]) == 0:
+			return nil, false
+		case may && len(c.kept[direction]) > 0:
+			data, c.kept[direction] = c.kept[direction], nil
+			return data, true
+		}
 		p.changed.Wait()
 	}
-	c.waiting[direction] = 0
 }
 
 // drop ends a direction of a pair, and with it the pair, unless the pair is late: then the server
-// still has to get the requests.
+// may still be at work on the requests.
 func (p *proxy) drop(c *pair, direction int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.late && direction == requests {
+	if c.late && !c.broken && direction == requests {
 		return
 	}
+	p.end(c)
+}
+
+// end closes a pair. The caller has the lock.
+func (p *proxy) end(c *pair) {
+	c.broken = true
 	delete(p.pairs, c)
 	c.client.Close()
 	c.server.Close()
+	p.changed.Broadcast()
 }
 
 func (p *proxy) isLate(c *pair) bool {
@@ -143,12 +173,12 @@ func (p *proxy) release() {
 	p.changed.Broadcast()
 }
 
-// holding reports whether bytes of a direction are held.
-func (p *proxy) holding(direction int) bool {
+// holds reports whether a text is among the requests that are held.
+func (p *proxy) holds(text string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.pairs {
-		if c.waiting[direction] > 0 {
+		if bytes.Contains(c.kept[requests], []byte(text)) {
 			return true
 		}
 	}
@@ -160,8 +190,7 @@ func (p *proxy) breakAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.pairs {
-		c.client.Close()
-		c.server.Close()
+		p.end(c)
 	}
 }
 

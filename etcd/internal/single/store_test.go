@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -325,6 +326,28 @@ func TestClose(t *testing.T) {
 	assert.Equal(t, map[string]string{"key": "value"}, c.contents())
 }
 
+// A context that has ended before the call: nothing is sent, and the error says so.
+func TestAContextThatHasEnded(t *testing.T) {
+	c := newCluster(t)
+	s := c.open()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		for _, err := range []error{
+			s.Set(ctx, "key", "x"),
+			s.SetWithTTL(ctx, "key", "x", time.Hour),
+			s.Delete(ctx, "key"),
+			s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("key", "x"); return nil }),
+			s.Sync(ctx),
+		} {
+			require.ErrorIs(t, err, etcd.ErrUnavailable)
+			require.ErrorIs(t, err, context.Canceled)
+			require.NotErrorIs(t, err, etcd.ErrUnknown)
+		}
+	}
+	assert.Empty(t, c.contents())
+}
+
 // A Close ends the calls that wait.
 func TestCloseEndsWaits(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
@@ -338,5 +361,43 @@ func TestCloseEndsWaits(t *testing.T) {
 	require.NoError(t, s.Close())
 	for range 3 {
 		require.ErrorIs(t, <-failed, etcd.ErrClosed)
+	}
+}
+
+// goroutines counts those with a function of a package on their stacks.
+func goroutines(function string) (n int) {
+	stacks := make([]byte, 8<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
+		if bytes.Contains(stack, []byte(function)) {
+			n++
+		}
+	}
+	return n
+}
+
+// Close returns when the Store's goroutines have ended, and has the client end those of the watch,
+// whatever the Store was doing.
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	const ours, theirs = "genie/etcd.(", "clientv3.(*watch"
+	for name, meanwhile := range map[string]func(c *cluster){
+		"while it follows":                       func(c *cluster) {},
+		"while the cluster is away":              func(c *cluster) { c.proxy.refuse() },
+		"while an endpoint hangs":                func(c *cluster) { c.proxy.hold(requests); c.proxy.hold(replies) },
+		"while everything is read":               func(c *cluster) { c.proxy.refuse(); c.churn(60); c.compact(c.t.Context()); c.proxy.admit("") },
+		"while the server is stopped for good":   func(c *cluster) { c.stop() },
+		"while the watch begins again and again": func(c *cluster) { c.churn(60) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t)
+			c.t = t
+			c.fill(60)
+			s := c.open(etcd.WithFile(filepath.Join(t.TempDir(), "replica.json")), etcd.WithBacklog(1))
+			assert.Equal(t, 6, goroutines(ours), "the check sees them")
+			meanwhile(c)
+			require.NoError(t, s.Close())
+			assert.Zero(t, goroutines(ours))
+			eventually(t, func() bool { return goroutines(theirs) == 0 }, "those of the client")
+		})
 	}
 }

@@ -161,23 +161,27 @@ func (l lost) answer(applied func() bool) error {
 	return <-result
 }
 
-// request loses the request: the client's connection breaks before the server has it.
-func (l lost) request(breakOff func()) error {
+// request loses the request, which has a text: the client's connection breaks before the server
+// has it.
+func (l lost) request(text string, breakOff func()) error {
 	eventually(l.c.t, func() bool { return l.s.Stats().Following }, "the replica follows")
 	l.c.proxy.hold(requests)
 	result := make(chan error, 1)
 	go func() { result <- l.call() }()
-	eventually(l.c.t, func() bool { return l.c.proxy.holding(requests) }, "the request is under way")
+	eventually(l.c.t, func() bool { return l.c.proxy.holds(text) }, "the request is under way")
 	breakOff()
 	l.c.proxy.release()
 	return <-result
 }
 
-// quietly opens a Store whose next request is that of the test, and no check of the session.
+// quietly opens a Store of which no request but that of the test names one of the keys: the checks
+// of the session ask for the key of the last event.
 func quietly(c *cluster, keys ...string) *etcd.Store {
-	for _, key := range keys {
+	for _, key := range append(keys, "last") {
 		c.put(key, "0")
 	}
+	_, err := c.direct.Delete(c.t.Context(), prefix+"last")
+	require.NoError(c.t, err)
 	s := c.open(etcd.WithTimeout(3 * time.Second))
 	require.NoError(c.t, s.Sync(c.t.Context()))
 	return s
@@ -213,7 +217,7 @@ func TestALostRequestOfAnUpdate(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
 	s := quietly(c, "n")
 	l := lost{c, s, func() error { return s.Update(ctx, increment("n")) }}
-	require.NoError(t, l.request(c.proxy.breakAll))
+	require.NoError(t, l.request(prefix+"n", c.proxy.breakAll))
 	assert.Equal(t, map[string]string{"n": "1"}, c.contents())
 }
 
@@ -225,7 +229,7 @@ func TestALateRequestOfAnUpdate(t *testing.T) {
 	l := lost{c, s, func() error {
 		return s.Update(ctx, func(tx *etcd.Tx) error { tries++; return increment("n")(tx) })
 	}}
-	require.NoError(t, l.request(c.proxy.leaveLate))
+	require.NoError(t, l.request(prefix+"n", c.proxy.leaveLate))
 	assert.Equal(t, 2, tries)
 	assert.Equal(t, "1", c.contents()["n"])
 	applied := c.server.Server.AppliedIndex()
@@ -238,7 +242,7 @@ func TestALateRequestOfAnUpdate(t *testing.T) {
 	l.call = func() error { _, err := bare.Put(ctx, prefix+"late", "x"); return err }
 	_, err := bare.Get(ctx, "connect")
 	require.NoError(t, err)
-	require.Error(t, l.request(c.proxy.leaveLate))
+	require.Error(t, l.request(prefix+"late", c.proxy.leaveLate))
 	assert.NotContains(t, c.contents(), "late")
 	c.proxy.deliverLate()
 	eventually(t, func() bool { return c.contents()["late"] == "x" }, "the late request is applied")
@@ -250,12 +254,12 @@ func TestALostRequestThatMayComeLate(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
 	s := quietly(c)
 	for name, fn := range map[string]func(tx *etcd.Tx) error{
-		"it makes a key":     increment("n"),
-		"it has read no key": func(tx *etcd.Tx) error { tx.Set("blind", "x"); return nil },
+		"it makes a key":     increment("number"),
+		"it has read no key": func(tx *etcd.Tx) error { tx.Set("number", "x"); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lost{c, s, func() error { return s.Update(ctx, fn) }}
-			require.ErrorIs(t, l.request(c.proxy.breakAll), etcd.ErrUnknown)
+			require.ErrorIs(t, l.request(prefix+"number", c.proxy.breakAll), etcd.ErrUnknown)
 			assert.Empty(t, c.contents())
 		})
 	}
