@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
 
 	"github.com/windevkay/forge/genie/etcd"
@@ -40,7 +41,10 @@ func (r *run) inspect(ctx context.Context, store *etcd.Store) {
 		return // the cluster is not to be had now
 	}
 	r.inspected++
-	for _, fault := range missing(owed, store.Snapshot()) {
+	found := store.Snapshot()
+	still := r.ledger.owed() // others are being deleted
+	maps.DeleteFunc(owed, func(key, _ string) bool { return still[key] == "" })
+	for _, fault := range missing(owed, found) {
 		r.findings.add("restarted replica: %s", fault)
 	}
 	if err := store.View(func(v *etcd.View) error { return audit(v) }); err != nil {

@@ -23,8 +23,9 @@ func keyOf(g history.Group, key int) string { return fmt.Sprintf("shared/%d/%d",
 type worker struct {
 	*run
 	*replica
-	id   int // among the workers of the run
-	call int // the number of the next call
+	id   int    // among the workers of the run
+	call int    // the number of the next call
+	own  string // the value of a key of its own that it may delete, or ""
 }
 
 // unique returns a value that no other call writes.
@@ -69,6 +70,8 @@ func (w *worker) writeOn() {
 		switch {
 		case n%20 == 7:
 			w.delete(w.group(), n%2)
+		case n%12 == 8:
+			w.deleteOwn()
 		case n%4 == 0:
 			w.setOwn()
 		case n%4 == 1:
@@ -105,8 +108,29 @@ func (w *worker) setOwn() {
 	if err != nil {
 		return
 	}
+	w.own = value
 	if got, ok := w.store.Get(key); got != value || !ok {
 		w.findings.add("replica %d: Set of %q has returned, and Get gives %q (%t)", w.number, key, got, ok)
+	}
+}
+
+// deleteOwn deletes the newest key that setOwn has set, for good.
+func (w *worker) deleteOwn() {
+	value := w.own
+	if value == "" {
+		return
+	}
+	key := "own/" + value
+	w.own = ""
+	w.ledger.deleting(key)
+	var err error
+	o := w.write("Delete", func(ctx context.Context) error {
+		err = w.store.Delete(ctx, key)
+		return err
+	})
+	w.ledger.deletion(o, key, value)
+	if _, ok := w.store.Get(key); ok && err == nil {
+		w.findings.add("replica %d: Delete of %q has returned, and Get finds it", w.number, key)
 	}
 }
 
