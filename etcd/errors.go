@@ -33,8 +33,9 @@ var (
 	// transaction. Nothing was written.
 	ErrTooLarge = errors.New("request too large")
 
-	// ErrQuota is given when the database of the cluster has reached its quota. Nothing was
-	// written.
+	// ErrQuota is given when the database of the cluster has reached its quota. The error of a
+	// Set is ErrUnknown, too: the cluster applies the write that passes the quota, and gives
+	// the same answer as for those that it refuses.
 	ErrQuota = errors.New("cluster out of space")
 
 	// ErrClosed is given for calls of the cluster after a Close, and for those that a Close
@@ -76,6 +77,8 @@ type ruling struct {
 //     request, and a server with too many requests refuses before it proposes.
 //   - "Too large" has two forms: the server's own, and that of gRPC on either side, which is
 //     ResourceExhausted.
+//   - A server that finds its quota passed as it applies a write applies it and gives NoSpace
+//     (etcdserver/apply/quota.go). It gives NoSpace for writes that it refuses, too.
 //   - The server gives InvalidArgument, FailedPrecondition, PermissionDenied and their like
 //     before the proposal, or as the result of one that has changed nothing.
 //   - Unavailable is the code of a broken connection, of a server that stops and of a proposal
@@ -83,7 +86,7 @@ type ruling struct {
 func rule(err error) ruling {
 	switch code := codeOf(err); {
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		return ruling{kind: ErrQuota, refused: true}
+		return ruling{kind: ErrQuota}
 	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrTooManyRequests):
 		return ruling{kind: ErrUnavailable, refused: true, again: true}
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps), code == codes.ResourceExhausted:
@@ -115,7 +118,13 @@ func codeOf(err error) codes.Code {
 }
 
 // ofWrite returns the error of a write that a request has given.
-func ofWrite(err error) error { return marked(rule(err).kind, err) }
+func ofWrite(err error) error {
+	r := rule(err)
+	if r.kind == ErrQuota {
+		err = marked(ErrUnknown, err)
+	}
+	return marked(r.kind, err)
+}
 
 // ofRead returns the error of a request that changes nothing. No outcome is unknown then.
 func ofRead(err error) error {

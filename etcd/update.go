@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/windevkay/forge/genie"
@@ -24,22 +25,26 @@ const maxTries = 32
 // apply the writes of fn as one transaction, if no key that fn has read was written since. If
 // one was, Update waits until the replica has that write and calls fn again, up to 32 times. So
 // fn must not do anything that must be done once. Update returns nil when the quorum has the
-// writes on disk and this replica shows them, all or nothing.
+// writes on disk and this replica shows them, all or nothing. The writes are those of the last
+// call of fn, and so are the values that fn has put into variables; no earlier call was applied.
 //
 // If fn returns an error, nothing is written and Update returns that error. If fn writes
-// nothing, nothing is sent: its reads are those of a [Store.View].
+// nothing, nothing is sent: its reads are those of a [Store.View]. In both cases the replica
+// that fn has read may be behind the cluster; call [Store.Sync] first where that matters.
 //
 // The errors are those of [Store.Set], and [ErrConflict] after the last try: no write of fn
-// was applied then. [ErrTooLarge] is also given for more operations than the cluster allows,
-// 128 by default. A write counts as one operation, and Update adds one of its own. Comparisons
-// are counted apart: a key that was read counts as two if it was there, and as one if not.
+// was applied then. An error that is [ErrQuota] and not [ErrUnknown] says the same. [ErrTooLarge]
+// is also given for more operations than the cluster allows, 128 by default. A write counts as
+// one operation, and Update adds one of its own. Comparisons are counted apart: a key that was
+// read counts as two if it was there, and as one if not.
 //
 // If a connection breaks, the cluster may have applied a try or not. Update then looks: every
 // transaction leaves a token in the cluster, and the replica sees all tokens. Update returns nil
-// if it finds its own, and tries again only if the lost try and the new one cannot both be
-// applied. Else it returns [ErrUnknown]: also at the end of ctx, and if the cluster has not come
-// back after four times the time of [WithTimeout]. A ctx that ends before WithTimeout does leaves
-// no time to look.
+// if it finds its own. If not, it sends the same transaction again if the first and the second
+// cannot both be applied, and calls fn again only if the first can no longer be applied. Else it
+// returns [ErrUnknown]: also at the end of ctx, and if the cluster has not come back after four
+// times the time of [WithTimeout]. A ctx that ends before WithTimeout does leaves no time to
+// look. With ErrUnknown, the last call of fn may be applied, and no earlier one.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	token := s.name + "/" + strconv.FormatUint(s.updates.Add(1), 36)
 	s.position.expect(token)
@@ -53,115 +58,166 @@ type update struct {
 	store *Store
 	fn    func(tx *Tx) error
 	token string
-	lost  []*Tx // tries of which no answer came, and that were not applied when Update looked
 }
 
 func (u *update) run(ctx context.Context) error {
 	for try := 1; ; try++ {
 		tx, err := u.store.evaluate(ctx, u.fn)
-		if err != nil {
-			return u.abandon(err)
-		}
-		if len(tx.writes) == 0 && len(u.lost) == 0 {
-			return nil
-		}
-		if done, err := u.settle(ctx, tx); done {
+		if err != nil || len(tx.writes) == 0 {
 			return err
 		}
 		began := time.Now()
 		at, won, err := u.commit(ctx, tx)
+		took := time.Since(began)
+		if errors.Is(err, ErrUnknown) {
+			at, won, err = u.settle(ctx, tx, err)
+		}
 		switch {
 		case err == nil && won:
-			return u.shown(ctx, at)
+			err = u.store.visible(ctx, at, false)
 		case err == nil:
-			err = u.catchUp(ctx, at, try, time.Since(began))
-		case errors.Is(err, ErrUnknown):
-			err = u.lose(ctx, tx, err)
+			if err = u.catchUp(ctx, at, try, took); err == nil {
+				continue
+			}
 		}
 		if err != nil {
-			return u.fail(err)
+			err = fmt.Errorf("genie/etcd: update: %w", err)
 		}
+		return err
 	}
 }
 
-// abandon returns the error of fn as it is, unless that would promise too much.
-func (u *update) abandon(err error) error {
-	if len(u.lost) > 0 {
-		return u.fail(err)
-	}
-	return err
-}
+// The errors of an Update that cannot tell whether a try was applied, beside those of a request.
+var (
+	errOpen    = fmt.Errorf("%w: a try without an answer may still be applied", ErrUnknown)
+	errMissing = fmt.Errorf("%w: the history since a try without an answer is lost", ErrUnknown)
+)
 
-// fail returns the error of the Update. With a lost try, no error can promise that nothing was
-// written.
-func (u *update) fail(err error) error {
-	if len(u.lost) > 0 {
-		err = marked(ErrUnknown, err)
-	}
-	return fmt.Errorf("genie/etcd: update: %w", err)
-}
-
-func (u *update) shown(ctx context.Context, at place) error {
-	if err := u.store.visible(ctx, at, false); err != nil {
-		return fmt.Errorf("genie/etcd: update: %w", err)
-	}
-	return nil
-}
-
-// settle looks what became of the lost tries, and reports whether the Update is done: one of
-// them was applied, or next must not be sent because a lost try could be applied as well.
+// settle finds out what became of a try of which no answer came, and reports whether it was
+// applied. If it was not, it never will be.
 //
-// The argument. Let L be a lost try, with the view of revision l, and N the next one, with the
-// view of revision n. All tokens up to n were seen when N's view was taken, and L's was not among
-// them. So L was not applied up to n. It may be applied later: a request can wait in a network
-// or in a server that was stopped. N is sent if one of these holds for each lost try.
+// The argument. The try L has the view of revision l. The replica has reached a revision n that
+// is newer than the loss, and all tokens up to n were seen, but not L's. So L was not applied up
+// to n. It may be applied later: a request can wait in a network or in a server that was
+// stopped. There are two ways out.
 //
-//  1. L can never be applied. A key that L has read and found has another value in N's view, or
-//     is not there. So it was written after l, and L's comparison with that key fails for ever:
-//     either the key is missing, or its revision is above l.
-//  2. L and N exclude each other. Both have read and found one key, and both write it. If L is
-//     applied after n and before N, the key is missing or has a revision above n, and N fails. If
-//     N is applied first, the key is missing or has a revision above l, and L fails for ever.
+//  1. A key that L has read and found has another value at n, or is not there. So it was written
+//     after l, and L's comparison with that key fails for ever: either the key is missing, or its
+//     revision is above l. L is dead.
+//  2. L has read and found a key that it writes, too. Then L and a copy of L exclude each other:
+//     if one is applied, the key is missing or has a revision above l, and the other fails for
+//     ever. So the copy is sent. If it wins, the try was applied, once. If not, and L has found
+//     all keys that it has read, L is dead or was applied, and its token tells.
 //
-// A key that was missing does not serve: L can make it, another caller delete it, and N find it
-// missing again. An Update that has read no key that it writes, or has found none, therefore ends
-// with ErrUnknown.
+// A key that was missing does not serve: L can make it, another caller delete it, and the copy
+// find it missing again. An Update that has read no key that it writes, or has found none,
+// therefore ends with ErrUnknown. fn is not called before L is dead: what fn has put into
+// variables is then of a try that was not applied.
 //
-// If everything was read anew since L, its token may have been among what was missed.
-func (u *update) settle(ctx context.Context, next *Tx) (done bool, err error) {
-	if len(u.lost) == 0 {
-		return false, nil
-	}
-	if at := u.store.position.sighted(u.token); at != 0 {
-		return true, u.shown(ctx, place{next.at.cluster, at})
-	}
-	for _, lost := range u.lost {
+// A request that has passed the quota was answered, so it is not under way: if its token is not
+// there, it is dead.
+func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, won bool, err error) {
+	for answered := errors.Is(cause, ErrQuota); ; answered = false {
+		if !u.synced(ctx) {
+			return at, false, marked(ErrUnknown, cause)
+		}
+		at, fate, err := u.fate(lost)
 		switch {
-		case lost.reading != next.reading:
-			return true, u.fail(errors.New("the history since a try without an answer is lost"))
-		case !refutes(next, lost) && !excludes(next, lost):
-			return true, u.fail(errors.New("a try without an answer may still be applied"))
+		case err != nil || fate != undecided:
+			return at, fate == applied, err
+		case answered:
+			return at, false, refusedByQuota(cause)
+		case !lost.excludesItself():
+			return at, false, errors.Join(errOpen, cause)
 		}
+		at, won, err = u.commit(ctx, lost)
+		switch {
+		case err == nil && won:
+			return at, true, nil
+		case err == nil:
+			return u.overtaken(ctx, lost, at)
+		case !errors.Is(err, ErrUnknown) || errors.Is(err, ErrQuota):
+			return at, false, marked(ErrUnknown, err)
+		}
+		cause = err
 	}
-	return false, nil
 }
 
-// refutes reports whether next has found that a key was written which lost had read and found.
-func refutes(next, lost *Tx) bool {
-	for key, before := range lost.reads {
-		now, known := next.reads[key]
-		if known && before.exists && now != before {
+// refusedByQuota returns an error without the doubt that ofWrite adds.
+func refusedByQuota(cause error) error {
+	var answer rpctypes.EtcdError
+	errors.As(cause, &answer)
+	return marked(ErrQuota, answer)
+}
+
+// overtaken is the end of settle for a copy of which a comparison has failed, at a place.
+func (u *update) overtaken(ctx context.Context, lost *Tx, failed place) (at place, won bool, err error) {
+	if err := u.store.caughtUp(ctx, failed); err != nil {
+		return failed, false, marked(ErrUnknown, err)
+	}
+	at, fate, err := u.fate(lost)
+	if err == nil && fate == undecided && lost.hasMissed() {
+		err = errOpen // the key that was missing may go away again
+	}
+	return at, fate == applied, err
+}
+
+// A fate is what the replica shows of a try of which no answer came.
+type fate int
+
+const (
+	undecided fate = iota // it was not applied up to the view, and may be later
+	applied
+	dead // it was not applied, and never will be
+)
+
+// fate looks for the token of a try, and whether a key that it had found was written since. If
+// everything was read anew, the token may have been among what was missed.
+func (u *update) fate(lost *Tx) (at place, f fate, err error) {
+	position := u.store.position
+	u.store.replica.View(func(v *genie.View) error {
+		if lost.isDeadIn(v.Get) {
+			f = dead
+		}
+		return nil
+	})
+	// After the view: all tokens up to the view were seen before it, and a read of everything
+	// that the view has is counted, or has begun.
+	at, reading := position.place()
+	if revision := position.sighted(u.token); revision != 0 {
+		return place{at.cluster, revision}, applied, nil
+	}
+	if reading != lost.reading {
+		return at, undecided, errMissing
+	}
+	return at, f, nil
+}
+
+// isDeadIn reports whether a key that tx had found was written, or deleted.
+func (tx *Tx) isDeadIn(get func(key string) (string, bool)) bool {
+	for key, before := range tx.reads {
+		value, exists := get(key)
+		if before.exists && (read{value, exists}) != before {
 			return true
 		}
 	}
 	return false
 }
 
-// excludes reports whether two tries have both read and found, and both write, one key.
-func excludes(next, lost *Tx) bool {
-	for key := range lost.writes {
-		_, writes := next.writes[key]
-		if writes && lost.reads[key].exists && next.reads[key].exists {
+// excludesItself reports whether tx and a copy of it cannot both be applied.
+func (tx *Tx) excludesItself() bool {
+	for key := range tx.writes {
+		if tx.reads[key].exists {
+			return true
+		}
+	}
+	return false
+}
+
+// hasMissed reports whether tx has read a key that was not there.
+func (tx *Tx) hasMissed() bool {
+	for _, r := range tx.reads {
+		if !r.exists {
 			return true
 		}
 	}
@@ -205,19 +261,17 @@ func (u *update) catchUp(ctx context.Context, at place, try int, took time.Durat
 	return nil
 }
 
-// lose notes a try of which no answer came, and waits until the replica shows all that was
-// acknowledged before. If the cluster does not come back, the outcome stays unknown.
-func (u *update) lose(ctx context.Context, tx *Tx, cause error) error {
-	u.lost = append(u.lost, tx)
+// synced waits until the replica shows all that was acknowledged before, and reports whether it
+// does. If the cluster does not come back, it does not.
+func (u *update) synced(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 4*u.store.chosen.timeout)
 	defer cancel()
 	for pause := firstPause; ; pause = longer(pause) {
-		err := u.store.sync(ctx)
-		if err == nil {
-			return nil
+		if u.store.sync(ctx) == nil {
+			return true
 		}
 		if u.store.life.Err() != nil || !sleep(ctx, pause) {
-			return cause
+			return false
 		}
 	}
 }

@@ -62,9 +62,9 @@ func TestATxSeesItsOwnWrites(t *testing.T) {
 	require.ErrorIs(t, tx.misuse, fs.ErrInvalid)
 }
 
-// The model below checks the argument of settle: it goes through all orders in which a lost try L,
-// the next try N, and other callers can come to a cluster, and looks whether the cluster applies
-// both L and N although settle has let N be sent.
+// The model below checks the argument of settle: it goes through all orders in which a lost try, what
+// Update sends next, and other callers can come to a cluster, and looks whether the cluster applies
+// both.
 
 // A modelKey is a key of a cluster: its revisions, both 0 if it is missing.
 type modelKey struct {
@@ -198,30 +198,56 @@ func (m *model) other(op string) {
 	}
 }
 
-// twice looks for an order in which both tries are applied although allowed lets the second be
-// sent, and describes the first that it finds.
-func twice(allowed func(next, lost *Tx) bool) (orders int, found string) {
+// A situation is a lost try, and the cluster as the replica shows it when Update has looked.
+type situation struct {
+	lost *Tx
+	then *model
+	name string
+}
+
+// situations returns all of them, in which the lost try was not applied.
+func situations() (all []situation) {
 	for _, start := range []map[string]modelKey{
 		{}, {"x": {"0", 1, 1}}, {"y": {"0", 1, 1}}, {"x": {"0", 1, 1}, "y": {"0", 1, 1}},
 	} {
 		for _, before := range others(2) {
 			for _, l := range shapes() {
-				for _, n := range shapes() {
-					first := &model{1, start}
-					lost := l.run(first, "L")
-					then := first.clone()
-					for _, op := range before {
-						then.other(op)
-					}
-					next := n.run(then, "N")
-					if !allowed(next, lost) {
-						continue
-					}
-					count, bad := bothApplied(then, transactionOf(lost), transactionOf(next))
-					if orders += count; bad != "" {
-						return orders, fmt.Sprintf("%v: lost %v, others %v, next %v, then %s", start, l, before, n, bad)
-					}
+				first := &model{1, start}
+				then := first.clone()
+				for _, op := range before {
+					then.other(op)
 				}
+				all = append(all, situation{l.run(first, "L"), then, fmt.Sprintf("%v: lost %v, others %v", start, l, before)})
+			}
+		}
+	}
+	return all
+}
+
+func (s situation) get(key string) (string, bool) {
+	value, ok := s.then.view()[key]
+	return value, ok
+}
+
+// anything returns what fn may write when it is called again.
+func (s situation) anything() (all []*Tx) {
+	for _, n := range shapes() {
+		all = append(all, n.run(s.then, "N"))
+	}
+	return all
+}
+
+// twice looks for an order in which the lost try and what is sent next are both applied although
+// allowed lets it be sent, and describes the first that it finds.
+func twice(allowed func(situation) bool, next func(situation) []*Tx) (orders int, found string) {
+	for _, s := range situations() {
+		if !allowed(s) {
+			continue
+		}
+		for _, n := range next(s) {
+			count, bad := bothApplied(s.then, transactionOf(s.lost), transactionOf(n))
+			if orders += count; bad != "" {
+				return orders, s.name + ", then " + bad
 			}
 		}
 	}
@@ -265,44 +291,83 @@ func count(happened bool) int {
 	return 0
 }
 
+func isDead(s situation) bool { return s.lost.isDeadIn(s.get) }
+
+func excludesItself(s situation) bool { return s.lost.excludesItself() }
+
+func aCopy(s situation) []*Tx { return []*Tx{s.lost} }
+
 func TestALostTryAndTheNextAreNotBothApplied(t *testing.T) {
-	orders, found := twice(func(next, lost *Tx) bool { return refutes(next, lost) || excludes(next, lost) })
-	assert.Empty(t, found)
-	assert.Greater(t, orders, 100_000, "the model looks at something")
+	for name, c := range map[string]struct {
+		allowed func(situation) bool
+		next    func(situation) []*Tx
+	}{
+		"fn is called again": {isDead, situation.anything},
+		"a copy is sent":     {excludesItself, aCopy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			orders, found := twice(c.allowed, c.next)
+			assert.Empty(t, found)
+			assert.Greater(t, orders, 10_000, "the model looks at something")
+		})
+	}
 }
 
 // Negative controls: weaker rules, which a reader may think of, let both be applied.
 func TestWeakerRulesApplyBoth(t *testing.T) {
-	both := func(next, lost *Tx, serves func(key string) bool) bool {
-		for key := range lost.writes {
-			if _, writes := next.writes[key]; writes && serves(key) {
-				return true
-			}
-		}
-		return false
-	}
-	for name, rule := range map[string]func(next, lost *Tx) bool{
-		"none":                       func(_, _ *Tx) bool { return true },
-		"both write one key":         func(next, lost *Tx) bool { return both(next, lost, func(string) bool { return true }) },
-		"both have read it, missing": func(next, lost *Tx) bool { return both(next, lost, readsOf(next, lost)) },
-		"both have found one key":    func(next, lost *Tx) bool { return lost.reads["x"].exists && next.reads["x"].exists },
-		"a key that was made refutes": func(next, lost *Tx) bool {
-			_, read := lost.reads["x"]
-			return read && next.reads["x"] != lost.reads["x"]
-		},
+	always := func(situation) bool { return true }
+	for name, c := range map[string]struct {
+		allowed func(situation) bool
+		next    func(situation) []*Tx
+	}{
+		"fn always": {always, situation.anything},
+		"fn after a key was made": {func(s situation) bool {
+			_, now := s.get("x")
+			was, read := s.lost.reads["x"]
+			return read && !was.exists && now
+		}, situation.anything},
+		"copy always":                  {always, aCopy},
+		"copy of what has found a key": {func(s situation) bool { return s.lost.reads["x"].exists }, aCopy},
+		"copy of what has read its key": {func(s situation) bool {
+			_, read := s.lost.reads["x"]
+			_, writes := s.lost.writes["x"]
+			return read && writes
+		}, aCopy},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, found := twice(rule)
+			_, found := twice(c.allowed, c.next)
 			assert.NotEmpty(t, found)
 			t.Log(found)
 		})
 	}
 }
 
-func readsOf(next, lost *Tx) func(key string) bool {
-	return func(key string) bool {
-		_, a := next.reads[key]
-		_, b := lost.reads[key]
-		return a && b
+// later looks for an order in which a try is applied after a copy of it has failed.
+func later(allowed func(*Tx) bool) (orders int, found string) {
+	for _, s := range situations() {
+		sent := transactionOf(s.lost)
+		if !allowed(s.lost) || s.then.clone().apply(sent) {
+			continue
+		}
+		for _, ops := range others(2) {
+			orders++
+			m := s.then.clone()
+			for _, op := range ops {
+				m.other(op)
+			}
+			if m.apply(sent) {
+				return orders, fmt.Sprintf("%s, then others %v", s.name, ops)
+			}
+		}
 	}
+	return orders, ""
+}
+
+func TestATryWhoseCopyHasFailedIsDead(t *testing.T) {
+	orders, found := later(func(tx *Tx) bool { return !tx.hasMissed() })
+	assert.Empty(t, found)
+	assert.Greater(t, orders, 1_000, "the model looks at something")
+
+	_, found = later(func(*Tx) bool { return true })
+	assert.NotEmpty(t, found, "a key that was missing can go away again")
 }

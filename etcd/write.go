@@ -19,11 +19,12 @@ var errEmptyKey = fmt.Errorf("empty key: %w", fs.ErrInvalid)
 //
 // [errors.Is] tells what an error says about the write:
 //
-//   - It was not applied and will not be: [ErrUnavailable], [ErrTooLarge], [ErrQuota], and
-//     errors of the cluster that refuse the request, such as rpctypes.ErrPermissionDenied.
+//   - It was not applied and will not be: [ErrUnavailable], [ErrTooLarge], and errors of the
+//     cluster that refuse the request, such as rpctypes.ErrPermissionDenied.
 //   - It was applied, and this replica does not show it yet: [ErrNotVisible].
-//   - It may have been applied, or may still be: [ErrUnknown]. Set does not send such a write
-//     again: between two sends another caller may have written the key.
+//   - It may have been applied, or may still be: [ErrUnknown], alone or with [ErrQuota]. Set
+//     does not send such a write again: between two sends another caller may have written the
+//     key.
 //
 // Set waits for a cluster that cannot be reached, or has no leader, until ctx ends, but no longer
 // than [WithTimeout] says, and then as long again at most for the replica.
