@@ -1,0 +1,330 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/windevkay/forge/genie"
+)
+
+// A follower keeps the replica at the cluster. One goroutine, run, owns it and is the only
+// writer of the replica. run holds one session at a time: a watch, with the goroutines that
+// belong to it, from where the replica stands until the first of them fails. All of them have
+// ended when a session ends.
+//
+//	cluster ── responses ──►  receive ──►  inbox  ──►  apply ──►  replica, position
+//	   ▲                                              (run)           │ a caller waits
+//	   ├─ a request for progress ───────── nudge ◄────────────────────┤
+//	   └─ is it still this history? ────── check ─── every five seconds
+//
+//	guard ends the session when the connection breaks
+type follower struct {
+	*Store
+	mark mark // of the replica; owned by run
+
+	// outcomes has the error of a session that has failed, for Open. Capacity 1: Open needs
+	// only one, and later no goroutine reads.
+	outcomes chan error
+}
+
+// checkEvery is how often a session asks the cluster whether it is still the same, and
+// whether the watch is alive. Checks that fail come after checkAgain.
+const (
+	checkEvery = 5 * time.Second
+	checkAgain = time.Second
+)
+
+// askAgain is how long a request for progress may take before the next. The server drops
+// requests that come while a watch is behind.
+const askAgain = 50 * time.Millisecond
+
+// The reasons for the end of a session that are not errors of the client of etcd.
+var (
+	errBroken   = fmt.Errorf("%w: the connection broke", ErrUnavailable)
+	errEnded    = fmt.Errorf("%w: the watch has ended", ErrUnavailable)
+	errNotBegun = fmt.Errorf("%w: the watch does not begin", ErrUnavailable)
+	errStalled  = fmt.Errorf("%w: the watch is silent", ErrUnavailable)
+	errBehind   = errors.New("the replica does not keep up with the cluster, and begins its watch anew")
+	errHistory  = errors.New("the cluster has another history than the replica: it is another, or was restored")
+)
+
+// run follows the cluster until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	for pause := firstPause; ; pause = longer(pause) {
+		followed, err := f.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		f.lost(err)
+		select {
+		case f.outcomes <- err:
+		default:
+		}
+		if followed {
+			pause = firstPause
+		}
+		if !sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// session brings the replica to the cluster and follows the cluster until that fails. It
+// reports whether the replica had reached the cluster.
+func (f *follower) session(ctx context.Context) (followed bool, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	var guard sync.WaitGroup
+	defer guard.Wait()
+	defer end(nil)
+	guard.Go(func() { f.guard(ctx, end) })
+	if err := f.resume(ctx); err != nil {
+		return false, err
+	}
+	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog), end: end}
+	err = s.hold(ctx)
+	if errors.Is(err, rpctypes.ErrCompacted) {
+		f.mark = mark{} // what was missed is gone, so the next session reads everything
+	}
+	return s.followed.Load(), err
+}
+
+// guard ends a session when the client has lost its connection to the cluster. The client
+// would connect again by itself, go on with the watch, or with the pages of a read, and not tell.
+// But when a cluster is replaced by another, or restored, all its servers stop, and so the
+// connection breaks. The next session begins with a look at the history.
+func (f *follower) guard(ctx context.Context, end context.CancelCauseFunc) {
+	connection := f.client.ActiveConnection()
+	for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
+		if !connection.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
+	if connection.WaitForStateChange(ctx, connectivity.Ready) {
+		f.position.follow(false) // at once: writes must not go to another history meanwhile
+		end(errBroken)
+	}
+}
+
+// resume makes sure that the replica is of the history of the cluster, and reads everything if
+// that cannot be shown.
+func (f *follower) resume(ctx context.Context) error {
+	if f.mark.Revision == 0 {
+		return f.readAll(ctx)
+	}
+	v, head, err := f.judge(ctx, f.standing())
+	if err != nil {
+		return err
+	}
+	f.position.heard(head.revision, time.Now())
+	if v == same {
+		return nil
+	}
+	return f.readAll(ctx)
+}
+
+// standing returns the mark with the value of its witness, both of one view.
+func (s *Store) standing() (now standing) {
+	s.replica.View(func(v *genie.View) error {
+		text, _ := v.Get(markKey)
+		now.mark, _ = parseMark(text) // Open refuses a mark that cannot be read
+		now.value, _ = v.Get(now.Witness.Key)
+		return nil
+	})
+	return now
+}
+
+// apply makes a batch part of the replica, as one step.
+func (f *follower) apply(b batch) {
+	f.position.sight(b.tokens)
+	if b.revision == 0 {
+		return
+	}
+	f.mark.Revision = b.revision
+	if b.witness.At != 0 {
+		f.mark.Witness = b.witness
+	}
+	f.put(b.changes)
+	f.position.advance(place{f.mark.Cluster, f.mark.Revision})
+}
+
+// replace makes the replica what was read of the whole prefix, as one step.
+func (f *follower) replace(changes []change, m mark) {
+	f.mark = m
+	f.position.depart()
+	f.put(changes)
+	f.position.jump(place{m.Cluster, m.Revision})
+	f.log.Info("genie/etcd: read the prefix", "prefix", f.prefix, "revision", m.Revision, "changes", len(changes))
+}
+
+// put is the one door to the replica: entries and mark change together.
+func (f *follower) put(changes []change) {
+	f.replica.Update(func(tx *genie.Tx) error {
+		if tx.Len() == 0 {
+			tx.Clear() // so that the Tx keeps no list of a million entries to take back
+		}
+		for _, c := range changes {
+			if c.deleted {
+				tx.Delete(c.key)
+			} else {
+				tx.Set(c.key, c.value)
+			}
+		}
+		tx.Set(markKey, f.mark.String())
+		return nil
+	})
+}
+
+// A session is one watch. hold ends it for the reason that the first of its goroutines gives.
+type session struct {
+	*follower
+	cluster  uint64 // that the watch is of
+	inbox    *inbox
+	received atomic.Uint64           // responses
+	followed atomic.Bool             // the replica has reached the cluster
+	end      context.CancelCauseFunc // ends all parts of the session
+}
+
+// hold watches the prefix, from behind the mark, until the watch fails or ctx ends.
+func (s *session) hold(ctx context.Context) error {
+	// The watcher of the client is shared by all its users, with one stream and its requests
+	// for progress. And a request for progress after the end of a watch would open a
+	// stream that no watch ends.
+	watcher := clientv3.NewWatcher(s.client)
+	defer watcher.Close()
+	ctx = clientv3.WithRequireLeader(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer s.end(nil)
+	events := s.begin(ctx, watcher)
+	parts.Go(func() { s.receive(ctx, events) })
+	parts.Go(func() { s.nudge(ctx, watcher) })
+	parts.Go(func() { s.check(ctx) })
+	for {
+		select {
+		case <-s.inbox.arrived:
+			s.apply(fold(s.inbox.take(), s.prefix, s.mark.Revision))
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// begin starts the watch. The client waits without a bound for the answer of a server that hangs.
+func (s *session) begin(ctx context.Context, watcher clientv3.Watcher) clientv3.WatchChan {
+	late := time.AfterFunc(s.chosen.timeout, func() { s.end(errNotBegun) })
+	defer late.Stop()
+	return watcher.Watch(ctx, s.prefix, clientv3.WithRange(s.prefixEnd), clientv3.WithRev(s.mark.Revision+1))
+}
+
+// receive puts the responses into the inbox until the watch or the session ends.
+func (s *session) receive(ctx context.Context, events clientv3.WatchChan) {
+	for {
+		select {
+		case response, ok := <-events:
+			if !ok {
+				s.end(errEnded)
+				return
+			}
+			if err := s.accept(response); err != nil {
+				s.end(err)
+				return
+			}
+		case <-ctx.Done(): // a client that cannot reach the cluster may keep the channel open
+			return
+		}
+	}
+}
+
+func (s *session) accept(response clientv3.WatchResponse) error {
+	s.received.Add(1)
+	switch {
+	case response.Err() != nil:
+		return ofRead(response.Err())
+	case response.Header.ClusterId != s.cluster:
+		return errHistory
+	}
+	s.position.heard(response.Header.Revision, time.Now())
+	if !s.inbox.put(response) {
+		s.position.fellBehind()
+		return errBehind
+	}
+	return nil
+}
+
+// nudge asks the cluster how far the watch is while a caller waits for a revision that may have
+// no event under the prefix. Without that, a wait on a quiet prefix would last for ever.
+func (s *session) nudge(ctx context.Context, watcher clientv3.Watcher) {
+	for {
+		var again <-chan time.Time
+		if s.position.isWanted() {
+			watcher.RequestProgress(ctx) // an error is that of ctx, or of a watch that has ended
+			again = time.After(askAgain)
+		}
+		select {
+		case <-s.position.wanted:
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// check looks again and again whether the cluster answers, has the replica's history, and
+// still sends what happens.
+func (s *session) check(ctx context.Context) {
+	for {
+		pause := checkEvery
+		if err := s.checkOnce(ctx); err != nil {
+			s.lost(err)
+			pause = checkAgain
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *session) checkOnce(ctx context.Context) error {
+	before := s.received.Load()
+	v, head, err := s.judge(ctx, s.standing())
+	switch {
+	case err != nil:
+		return err
+	case v == other:
+		s.end(errHistory)
+		return nil
+	}
+	s.position.heard(head.revision, time.Now())
+	switch err := s.caughtUp(ctx, head); {
+	case ctx.Err() != nil:
+	case err == nil:
+		s.reached()
+	case s.received.Load() == before:
+		s.end(errStalled)
+	}
+	return nil // if the replica is behind all the same, the watch has much to send
+}
+
+// reached notes that the replica follows the cluster.
+func (s *session) reached() {
+	s.followed.Store(true)
+	if s.position.follow(true) {
+		s.log.Info("genie/etcd: follow the cluster", "prefix", s.prefix, "revision", s.Revision())
+	}
+}
+
+// lost notes that the replica does not follow the cluster any more, or still not.
+func (f *follower) lost(err error) {
+	f.position.follow(false)
+	f.report(err)
+}

@@ -1,0 +1,98 @@
+package etcd
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/windevkay/forge/genie"
+)
+
+// received has a session of cluster 1 receive some responses while no goroutine applies any, and
+// returns the session and the reason for its end, or nil if it goes on.
+func received(limit int, responses ...clientv3.WatchResponse) (*session, error) {
+	ctx, end := context.WithCancelCause(context.Background())
+	f := &follower{Store: newStore(nil, "p/", settings{}, nil)}
+	s := &session{follower: f, cluster: 1, inbox: newInbox(limit), end: end}
+	events := make(chan clientv3.WatchResponse) // unbuffered: a response that was sent was taken
+	done := make(chan struct{})
+	go func() { defer close(done); s.receive(ctx, events) }()
+	for _, r := range responses {
+		select {
+		case events <- r:
+		case <-ctx.Done():
+		}
+	}
+	reason := context.Cause(ctx)
+	end(nil)
+	<-done
+	return s, reason
+}
+
+func TestASessionEndsWhenTheReplicaDoesNotKeepUp(t *testing.T) {
+	one := response(1, set("key", "value", 1))
+	responses := make([]clientv3.WatchResponse, 1000)
+	for i := range responses {
+		responses[i] = one
+	}
+	s, reason := received(10*size(one), responses...)
+	require.Equal(t, errBehind, reason)
+	assert.Len(t, s.inbox.take(), 10, "the memory is bounded")
+	assert.EqualValues(t, 1, s.position.stats().Restarts)
+
+	_, reason = received(1000*size(one), responses...)
+	require.NoError(t, reason)
+}
+
+func TestASessionEndsWithItsWatch(t *testing.T) {
+	other := response(7, set("key", "value", 7))
+	other.Header.ClusterId = 2
+	for name, test := range map[string]struct {
+		last clientv3.WatchResponse
+		want error
+	}{
+		"compacted":       {clientv3.WatchResponse{Canceled: true, CompactRevision: 9}, rpctypes.ErrCompacted},
+		"cancelled":       {clientv3.WatchResponse{Canceled: true, CancelReason: "etcdserver: no leader"}, ErrUnavailable},
+		"another cluster": {other, errHistory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, reason := received(1<<20, response(6, set("key", "value", 6)), test.last, response(8))
+			require.ErrorIs(t, reason, test.want)
+			assert.Len(t, s.inbox.take(), 1, "what came before is kept")
+		})
+	}
+}
+
+// Entries and mark change in one step, and the position follows.
+func TestApply(t *testing.T) {
+	replica, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	f := &follower{Store: newStore(nil, "p/", settings{}, replica)}
+	f.replace([]change{{key: "a", value: "1"}}, mark{Revision: 10, Cluster: 1, Prefix: "p/", Witness: witness{Key: "a", At: 9}})
+	assert.Equal(t, standing{mark{10, 1, "p/", witness{Key: "a", At: 9}}, "1"}, f.standing())
+
+	seen := make(chan int64, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for view := range f.Watch(ctx) {
+			seen <- view.Revision()
+		}
+	}()
+	assert.EqualValues(t, 10, <-seen)
+	f.apply(fold([]clientv3.WatchResponse{response(12)}, "p/", 10)) // progress alone: no step
+	f.apply(fold([]clientv3.WatchResponse{response(13, set("b", "2", 13), removed("a", 13))}, "p/", 12))
+	assert.EqualValues(t, 13, <-seen)
+	assert.Equal(t, map[string]string{"b": "2"}, f.Snapshot())
+	assert.EqualValues(t, 13, f.Revision())
+	f.apply(batch{})
+	assert.EqualValues(t, 13, f.standing().Revision)
+	assert.Equal(t, witness{"a", 13, true}, f.standing().Witness)
+	cancel()
+	<-done
+}

@@ -1,0 +1,260 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/windevkay/forge/genie/etcd"
+	"github.com/windevkay/forge/genie/etcd/internal/e2e/history"
+)
+
+// The workers of each replica.
+const (
+	writers  = 8
+	swappers = 4
+	groups   = 12 // pairs of keys that all workers share; fewer would only meet in conflicts
+)
+
+func keyOf(g history.Group, key int) string { return fmt.Sprintf("shared/%d/%d", g, key) }
+
+// A worker is a goroutine that calls one replica.
+type worker struct {
+	*run
+	*replica
+	id   int    // among the workers of the run
+	call int    // the number of the next call
+	own  string // the value of a key of its own that it may delete, or ""
+}
+
+// unique returns a value that no other call writes.
+func (w *worker) unique() string {
+	w.call++
+	return fmt.Sprintf("%d.%d", w.id, w.call)
+}
+
+func (w *worker) group() history.Group { return history.Group((w.id*7 + w.call*5) % groups) }
+
+// write carries out a write with the patience of a caller, and counts its outcome.
+func (w *worker) write(what string, do func(context.Context) error) outcome {
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
+	defer cancel()
+	err := do(ctx)
+	o := w.counts.count(err)
+	if o == unclear {
+		w.findings.add("%s: an error of no documented class: %v", what, err)
+	}
+	if o != acknowledged {
+		w.lastError.Store(&err)
+		time.Sleep(time.Millisecond) // a refusal that takes no time must not take the processor
+	}
+	return o
+}
+
+// record adds a call to the history by its outcome.
+func (w *worker) record(o outcome, called int64, c history.Call) {
+	switch o {
+	case acknowledged:
+		w.history.Acknowledged(w.id, called, c)
+	case unknown:
+		w.history.Unknown(w.id, called, c)
+	case refused:
+		w.history.Refused(c)
+	}
+}
+
+// writeOn sets, deletes and reads until the run stops.
+func (w *worker) writeOn() {
+	for n := 0; !w.stopped(); n++ {
+		switch {
+		case n%20 == 7:
+			w.delete(w.group(), n%2)
+		case n%12 == 8:
+			w.deleteOwn()
+		case n%4 == 0:
+			w.setOwn()
+		case n%4 == 1:
+			w.read(w.group())
+		default:
+			w.set(w.group(), n%2)
+		}
+	}
+}
+
+func (w *worker) set(g history.Group, key int) {
+	value, called := w.unique(), w.history.Now()
+	o := w.write("Set", func(ctx context.Context) error { return w.store.Set(ctx, keyOf(g, key), value) })
+	w.record(o, called, history.Set(g, key, value))
+}
+
+func (w *worker) delete(g history.Group, key int) {
+	w.call++
+	called := w.history.Now()
+	o := w.write("Delete", func(ctx context.Context) error { return w.store.Delete(ctx, keyOf(g, key)) })
+	w.record(o, called, history.Delete(g, key))
+}
+
+// setOwn sets a key that is written this once, and reads it back without a Sync.
+func (w *worker) setOwn() {
+	value := w.unique()
+	key := "own/" + value
+	var err error
+	o := w.write("Set", func(ctx context.Context) error {
+		err = w.store.Set(ctx, key, value)
+		return err
+	})
+	w.ledger.add(o, key, value)
+	if err != nil {
+		return
+	}
+	w.own = value
+	if got, ok := w.store.Get(key); got != value || !ok {
+		w.findings.add("replica %d: Set of %q has returned, and Get gives %q (%t)", w.number, key, got, ok)
+	}
+}
+
+// deleteOwn deletes the newest key that setOwn has set, for good.
+func (w *worker) deleteOwn() {
+	value := w.own
+	if value == "" {
+		return
+	}
+	key := "own/" + value
+	w.own = ""
+	w.ledger.deleting(key)
+	var err error
+	o := w.write("Delete", func(ctx context.Context) error {
+		err = w.store.Delete(ctx, key)
+		return err
+	})
+	w.ledger.deletion(o, key, value)
+	if _, ok := w.store.Get(key); ok && err == nil {
+		w.findings.add("replica %d: Delete of %q has returned, and Get finds it", w.number, key)
+	}
+}
+
+func (w *worker) read(g history.Group) {
+	w.call++
+	called := w.history.Now()
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience)
+	defer cancel()
+	if err := w.sync(ctx, w.store); err != nil {
+		w.counts.unread.Add(1)
+		return
+	}
+	saw, err := look(w.store, g)
+	if err != nil {
+		w.findings.add("replica %d: %v", w.number, err)
+	}
+	w.counts.read.Add(1)
+	w.history.Acknowledged(w.id, called, history.Read(g, saw))
+}
+
+// look returns the values of a group in one view, and an error if the view shows half a transfer.
+func look(store *etcd.Store, g history.Group) (saw history.Pair, err error) {
+	err = store.View(func(v *etcd.View) error {
+		saw = pairIn(v, g)
+		return audit(v)
+	})
+	return saw, err
+}
+
+func pairIn(g getter, group history.Group) (p history.Pair) {
+	for key := range p {
+		p[key], _ = g.Get(keyOf(group, key))
+	}
+	return p
+}
+
+// swapOn updates until the run stops.
+func (w *worker) swapOn() {
+	for n := 0; !w.stopped(); n++ {
+		switch n % 4 {
+		case 0:
+			w.transfer()
+		case 1:
+			w.increment()
+		case 2:
+			w.swap(w.group(), [2]bool{true, true})
+		case 3: // one key is only read
+			w.swap(w.group(), [2]bool{n%8 == 3, n%8 != 3})
+		}
+	}
+}
+
+// update runs an Update and counts the runs of fn.
+func (w *worker) update(fn func(tx *etcd.Tx) error) outcome {
+	runs := int64(0)
+	o := w.write("Update", func(ctx context.Context) error {
+		return w.store.Update(ctx, func(tx *etcd.Tx) error {
+			runs++
+			return fn(tx)
+		})
+	})
+	w.counts.conflicts.Add(max(0, runs-1))
+	return o
+}
+
+// swap reads both keys of a group and writes some. Each run of the function writes values of its
+// own. If the Update is acknowledged, its last run has taken effect and the others have not. If the
+// outcome is unknown, each run may have.
+func (w *worker) swap(g history.Group, writes [2]bool) {
+	var runs []history.Call
+	called := w.history.Now()
+	o := w.update(func(tx *etcd.Tx) error {
+		c := history.Call{Group: g, Reads: true, Saw: pairIn(tx, g), Writes: writes}
+		for key, wanted := range writes {
+			if wanted {
+				c.Values[key] = w.unique()
+				tx.Set(keyOf(g, key), c.Values[key])
+			}
+		}
+		runs = append(runs, c)
+		return nil
+	})
+	for n, c := range runs {
+		if o == acknowledged && n < len(runs)-1 {
+			w.record(refused, called, c)
+		} else {
+			w.record(o, called, c)
+		}
+	}
+}
+
+func (w *worker) transfer() {
+	w.call++
+	n := w.call
+	var failure error
+	o := w.update(func(tx *etcd.Tx) error {
+		failure = transfer(tx, account(n), account(n+1+n%(accounts-1)))
+		return failure
+	})
+	if failure != nil && o != unclear {
+		w.findings.add("transfer: %v, and the outcome is %d", failure, o)
+	}
+}
+
+// counterKey is a number that increments add up in.
+const counterKey = "counter"
+
+func (w *worker) increment() {
+	o := w.update(func(tx *etcd.Tx) error { return addTo(tx, counterKey, 1) })
+	switch o {
+	case acknowledged:
+		w.increments.Add(1)
+	case unknown:
+		w.maybeIncrements.Add(1)
+	}
+}
+
+// counterError returns an error if the counter does not hold what was acknowledged, or more than
+// that and what is unknown.
+func counterError(g getter, increments, maybe int64) error {
+	text, _ := g.Get(counterKey)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && (n < increments || n > increments+maybe) {
+		err = fmt.Errorf("the counter is %d, after %d increments and %d unknown ones", n, increments, maybe)
+	}
+	return err
+}

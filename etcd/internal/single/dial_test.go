@@ -1,0 +1,53 @@
+package single
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+)
+
+// quick has a client dial again after at most a tenth of a second, where gRPC waits for two
+// minutes in the end.
+var quick = grpc.WithConnectParams(grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, MaxDelay: 100 * time.Millisecond},
+	MinConnectTimeout: time.Second,
+})
+
+// A gate is in a client, and keeps the streams that are open when it holds, which are those of
+// watches, from giving their messages. Streams that are opened later are free.
+type gate struct{ held atomic.Pointer[chan struct{}] }
+
+func (g *gate) hold() {
+	until := make(chan struct{})
+	g.held.Store(&until)
+}
+
+func (g *gate) release() { close(*g.held.Load()) }
+
+func (g *gate) option() grpc.DialOption {
+	return grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn,
+		method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		stream, err := streamer(ctx, desc, conn, method, opts...)
+		return &gatedStream{stream, g, g.held.Load() == nil}, err
+	})
+}
+
+type gatedStream struct {
+	grpc.ClientStream
+	gate  *gate
+	older bool // than the hold
+}
+
+func (s *gatedStream) RecvMsg(message any) error {
+	err := s.ClientStream.RecvMsg(message)
+	if until := s.gate.held.Load(); s.older && until != nil {
+		select {
+		case <-*until:
+		case <-s.Context().Done():
+		}
+	}
+	return err
+}
