@@ -6,7 +6,7 @@ replace github.com/windevkay/forge/genie => ../
 
 require (
 	github.com/stretchr/testify v1.12.1
-	github.com/windevkay/forge/genie v0.0.0-00010101000000-000000000000
+	github.com/windevkay/forge/genie v0.0.0-20261128041932-5f42719a3c7d
 	go.etcd.io/etcd/api/v3 v3.7.3
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.uber.org/goleak v1.3.0

@@ -9,7 +9,7 @@ replace (
 
 require (
 	github.com/stretchr/testify v1.12.1
-	github.com/windevkay/forge/genie v0.0.0-00010101000000-000000000000
+	github.com/windevkay/forge/genie v0.0.0-20261128041932-5f42719a3c7d
 	github.com/windevkay/forge/genie/etcd v0.0.0-00010101000000-000000000000
 	go.etcd.io/etcd/api/v3 v3.7.3
 	go.etcd.io/etcd/client/v3 v3.7.3
