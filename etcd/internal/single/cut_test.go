@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -312,7 +313,8 @@ func TestACompactionDuringTheFirstRead(t *testing.T) {
 	c := newCluster(t)
 	c.fill(300) // more than the first page
 	stop := make(chan struct{})
-	go func() {
+	var busy sync.WaitGroup
+	busy.Go(func() {
 		for {
 			select {
 			case <-stop:
@@ -322,11 +324,12 @@ func TestACompactionDuringTheFirstRead(t *testing.T) {
 				c.compact(t.Context())
 			}
 		}
-	}()
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	_, err := c.tryOpen(ctx)
 	close(stop)
+	busy.Wait()
 	if err != nil {
 		require.ErrorIs(t, err, rpctypes.ErrCompacted)
 	}
