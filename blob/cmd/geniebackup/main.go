@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/windevkay/forge/genie/blob"
@@ -26,8 +27,8 @@ const usage = `geniebackup copies the backup file of a program that uses package
 bucket, and brings it back.
 
 usage:
-  geniebackup copy [flags] FILE BUCKET      copy FILE into BUCKET now, read the copy
-                                            back, and remove copies that are too old
+  geniebackup copy [flags] FILE BUCKET      copy FILE into BUCKET now, and read the
+                                            copy back
   geniebackup list [flags] BUCKET           list the copies, oldest first
   geniebackup verify [flags] BUCKET         read the copies and say which are whole
   geniebackup restore [flags] BUCKET FILE   write the newest copy that is whole to FILE
@@ -48,10 +49,9 @@ flags:
   -prefix PATH      the place in the bucket; use one for each program and machine,
                     such as app/host1 (none unless given)
   -quiet            print no progress
-of copy:
-  -keep-last N      keep the N newest copies (24)
-  -keep-days N      and the last copy of each of the N newest days with one (30)
-  -keep-all         remove nothing
+of copy, which removes nothing if it has neither of these flags:
+  -keep-last N      remove the other copies, but keep the N newest (24)
+  -keep-days N      and the last of each of the N newest days with a copy (30)
 of verify and restore:
   -copy NAME        only this copy, as list prints it; "newest" is one, too
 of restore:
@@ -97,7 +97,7 @@ type action struct {
 }
 
 var actions = map[string]action{
-	"copy":    {2, copyNow, []string{"keep-last", "keep-days", "keep-all"}},
+	"copy":    {2, copyNow, []string{"keep-last", "keep-days"}},
 	"list":    {1, list, nil},
 	"verify":  {1, verify, []string{"copy"}},
 	"restore": {2, restore, []string{"copy", "replace"}},
@@ -108,9 +108,10 @@ type command struct {
 	out, messages io.Writer
 	args          []string
 
-	prefix, copy            string
-	quiet, keepAll, replace bool
-	keepLast, keepDays      int
+	prefix, copy       string
+	quiet, replace     bool
+	keepLast, keepDays int
+	removes            bool // the command line has a keep rule
 }
 
 // errUsage is given for a command line that is wrong.
@@ -150,6 +151,7 @@ func (c *command) parse(args []string) (func(context.Context, *command) error, e
 	if err := flags.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	flags.Visit(func(f *flag.Flag) { c.removes = c.removes || strings.HasPrefix(f.Name, "keep-") })
 	c.args = flags.Args()
 	if len(c.args) != a.args {
 		return nil, fmt.Errorf("%w: %s takes %d arguments behind its flags, and not %d", errUsage, args[0], a.args, len(c.args))
@@ -169,8 +171,6 @@ func (c *command) flags(name string, own []string) *flag.FlagSet {
 			f.IntVar(&c.keepLast, flag, 24, "")
 		case "keep-days":
 			f.IntVar(&c.keepDays, flag, 30, "")
-		case "keep-all":
-			f.BoolVar(&c.keepAll, flag, false, "")
 		case "copy":
 			f.StringVar(&c.copy, flag, "", "")
 		case "replace":

@@ -128,20 +128,34 @@ func TestDamagedCopies(t *testing.T) {
 	require.NoFileExists(t, none)
 }
 
+// Copies are removed only where the command line has a rule, as the rule of the program that made
+// them is not known.
 func TestKeepFlags(t *testing.T) {
 	folder, file := t.TempDir(), fileWith(t, `{"a":"1"}`)
+	copied := func(flags ...string) string {
+		t.Helper()
+		got := geniebackup(t, slices.Concat([]string{"copy"}, flags, []string{file, folder})...)
+		require.Equal(t, exitDone, got.code, got.messages)
+		first, rest, _ := strings.Cut(got.output, "\n")
+		require.Regexp(t, "^copied 1 entry", first)
+		return rest
+	}
 	copies := func() int {
 		return strings.Count(geniebackup(t, "list", folder).output, "\n")
 	}
-	for range 3 {
-		require.Equal(t, exitDone, geniebackup(t, "copy", "-keep-last", "2", "-keep-days", "0", file, folder).code)
+	for n := range 26 {
+		require.Empty(t, copied(), "nothing is removed")
+		require.Equal(t, n+1, copies())
 	}
-	require.Equal(t, 2, copies())
-	require.Equal(t, exitDone, geniebackup(t, "copy", "-keep-all", file, folder).code)
-	require.Equal(t, 3, copies())
-	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
+	require.Equal(t, "removed 3 older copies\n", copied("-keep-days", "0"), "24 stay unless -keep-last is given")
+	require.Equal(t, 24, copies())
+	require.Equal(t, "removed 22 older copies\n", copied("-keep-last", "3", "-keep-days", "0"))
+	require.Equal(t, "removed 1 older copy\n", copied("-keep-last", "3", "-keep-days", "0"))
+	require.Equal(t, "removed 0 older copies\n", copied("-keep-last", "4"))
 	require.Equal(t, 4, copies())
-	require.Equal(t, exitUsage, geniebackup(t, "copy", "-keep-last", "0", file, folder).code)
+	for _, wrong := range [][]string{{"-keep-last", "0"}, {"-keep-days", "-1"}} {
+		require.Equal(t, exitUsage, geniebackup(t, "copy", wrong[0], wrong[1], file, folder).code)
+	}
 	require.Equal(t, 4, copies())
 }
 
