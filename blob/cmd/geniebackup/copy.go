@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/windevkay/forge/genie"
 	"github.com/windevkay/forge/genie/blob"
 )
 
 // copyNow copies a backup file, as a start of its program would find it now.
 func copyNow(ctx context.Context, c *command) error {
 	file, where := c.args[0], c.args[1]
-	store, err := genie.NewStore(genie.WithPath(file), genie.WithReadOnly())
+	store, err := read(ctx, file)
 	if err != nil {
 		return withoutCause(err)
 	}
@@ -67,8 +66,13 @@ func (c *command) printRemoved(ctx context.Context, copies *blob.Copies, before 
 }
 
 // withoutCause returns an error with the exit code of a failure. A file that is missing or may not
-// be read must not give the exit code of a bucket.
-func withoutCause(err error) error { return errors.New(err.Error()) }
+// be read must not give the exit code of a bucket. An interruption stays known.
+func withoutCause(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errors.New(err.Error())
+}
 
 func count(n int, one, many string) string {
 	if n == 1 {

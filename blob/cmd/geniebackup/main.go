@@ -15,10 +15,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/windevkay/forge/genie/blob"
 )
@@ -69,6 +67,9 @@ exit codes:
   4  the bucket refuses access: wrong or expired credentials, or a missing right
   5  done, but newer copies are damaged and were passed over, or verify has found some
   6  every copy is damaged; nothing was restored
+  130  interrupted by Ctrl-C or SIGTERM; FILE and all older copies are as they were.
+     While restore writes FILE, it goes on at the first Ctrl-C. The second ends it at
+     once, and FILE then has the old entries or the new ones
 `
 
 // The exit codes, as in usage.
@@ -80,10 +81,11 @@ const (
 	exitDenied
 	exitSomeDamaged
 	exitAllDamaged
+	exitInterrupted = 130 // as shells say it: 128 and the number of SIGINT
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := withSignals(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -130,6 +132,10 @@ func run(ctx context.Context, args []string, out, messages io.Writer) int {
 		return exitUsage
 	}
 	err = do(ctx, c)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(messages, "geniebackup: interrupted")
+		return exitInterrupted
+	}
 	if err != nil {
 		fmt.Fprintln(messages, "geniebackup:", err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -232,8 +231,12 @@ func TestHelpHasEveryFlag(t *testing.T) {
 	require.Regexp(t, `-keep-days N .*\(30\)`, usage)
 }
 
-// TestMain makes the test binary a program that owns a file, if the environment asks for one.
+// TestMain makes the test binary the command, or a program that owns a file, if the environment
+// asks for one.
 func TestMain(m *testing.M) {
+	if os.Getenv("GENIE_TEST_MAIN") != "" {
+		main()
+	}
 	if path := os.Getenv("GENIE_TEST_OWN"); path != "" {
 		own(path)
 	}
@@ -284,19 +287,6 @@ func TestBesideAProgram(t *testing.T) {
 
 	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", folder, file).code)
 	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file), "the copy that was made meanwhile")
-}
-
-// A signal ends the context.
-func TestASignal(t *testing.T) {
-	folder, names := bucketWith(t, `{"a":"1"}`)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var output, messages bytes.Buffer
-	require.Equal(t, exitFailed, run(ctx, []string{"copy", fileWith(t, `{"a":"2"}`), folder}, &output, &messages))
-	require.Empty(t, output.String())
-	require.Contains(t, messages.String(), "context canceled")
-	require.Equal(t, 1, strings.Count(geniebackup(t, "list", folder).output, names[0]))
-	require.Equal(t, 1, strings.Count(geniebackup(t, "list", folder).output, "\n"))
 }
 
 func TestProgress(t *testing.T) {

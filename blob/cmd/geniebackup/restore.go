@@ -16,7 +16,7 @@ import (
 // and is whole.
 func restore(ctx context.Context, c *command) error {
 	where, file := c.args[0], c.args[1]
-	if err := c.mayReplace(file); err != nil {
+	if err := c.mayReplace(ctx, file); err != nil {
 		return withoutCause(err)
 	}
 	return c.withCopies(ctx, where, func(copies *blob.Copies) error {
@@ -28,7 +28,7 @@ func restore(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
-		if err := save(store, file); err != nil {
+		if err := save(ctx, store, file); err != nil {
 			return withoutCause(err)
 		}
 		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
@@ -36,8 +36,12 @@ func restore(ctx context.Context, c *command) error {
 	})
 }
 
-// save makes the entries of a store those of a file.
-func save(store *genie.Store, file string) (err error) {
+// save makes the entries of a store those of a file, unless ctx has ended before. Once begun it goes
+// on to its end: to give up in the middle would leave an empty backup in the place of a missing file.
+func save(ctx context.Context, store *genie.Store, file string) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	owner, err := genie.NewStore(genie.WithPath(file))
 	if err != nil {
 		return err
@@ -54,8 +58,8 @@ func save(store *genie.Store, file string) (err error) {
 }
 
 // mayReplace reports whether a file may be written: it has no entries, or the command line says so.
-func (c *command) mayReplace(file string) error {
-	store, err := genie.NewStore(genie.WithPath(file), genie.WithReadOnly())
+func (c *command) mayReplace(ctx context.Context, file string) error {
+	store, err := read(ctx, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
