@@ -61,9 +61,8 @@ func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Co
 		return err
 	}
 	defer func() { err = errors.Join(err, bucket.Close()) }()
-	progress := newProgress(c)
-	defer progress.end()
-	copies, err := blob.New(bucket, c.prefix, append(opts, blob.WithProgress(progress.show))...)
+	defer c.progress.end()
+	copies, err := blob.New(bucket, c.prefix, append(opts, blob.WithProgress(c.progress.show))...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}

@@ -107,13 +107,20 @@ var actions = map[string]action{
 
 // A command is what the command line says, and where its output goes.
 type command struct {
-	out, messages io.Writer
-	args          []string
+	out      *output
+	messages io.Writer
+	progress *progress
+	args     []string
 
 	prefix, copy       string
-	quiet, replace     bool
+	replace            bool
 	keepLast, keepDays int
 	removes            bool // the command line has a keep rule
+}
+
+func newCommand(out, messages io.Writer) *command {
+	p := newProgress(messages)
+	return &command{out: &output{to: out, progress: p}, messages: messages, progress: p}
 }
 
 // errUsage is given for a command line that is wrong.
@@ -121,11 +128,11 @@ var errUsage = errors.New("wrong command line")
 
 // run carries out one command and returns the exit code.
 func run(ctx context.Context, args []string, out, messages io.Writer) int {
+	c := newCommand(out, messages)
 	if len(args) == 1 && args[0] == "help" || slices.ContainsFunc(args, isHelpFlag) {
-		fmt.Fprint(out, usage)
+		fmt.Fprint(c.out, usage)
 		return exitDone
 	}
-	c := &command{out: out, messages: messages}
 	do, err := c.parse(args)
 	if err != nil {
 		fmt.Fprintf(messages, "geniebackup: %v\n\n%s", err, usage)
@@ -170,7 +177,7 @@ func (c *command) flags(name string, own []string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard) // run prints the error, and the usage of all
 	f.StringVar(&c.prefix, "prefix", "", "")
-	f.BoolVar(&c.quiet, "quiet", false, "")
+	f.BoolVar(&c.progress.quiet, "quiet", false, "")
 	for _, flag := range own {
 		switch flag {
 		case "keep-last":

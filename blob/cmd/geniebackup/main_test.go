@@ -11,13 +11,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/windevkay/forge/genie"
-	"github.com/windevkay/forge/genie/blob"
 )
 
 // A result is what a run of the command leaves.
@@ -214,7 +211,7 @@ func TestHelpHasEveryFlag(t *testing.T) {
 	}
 	for name, a := range actions {
 		require.Contains(t, usage, "\n  geniebackup "+name+" [flags] ")
-		flags := (&command{}).flags(name, a.own)
+		flags := newCommand(nil, nil).flags(name, a.own)
 		for _, flag := range append([]string{"prefix", "quiet"}, a.own...) {
 			require.NotNil(t, flags.Lookup(flag), flag)
 			require.True(t, described[flag], flag)
@@ -287,46 +284,6 @@ func TestBesideAProgram(t *testing.T) {
 
 	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", folder, file).code)
 	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file), "the copy that was made meanwhile")
-}
-
-func TestProgress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var messages bytes.Buffer
-		p := newProgress(&command{messages: &messages})
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 1})
-		time.Sleep(9 * time.Second)
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 9_000_000})
-		require.Empty(t, messages.String(), "a short transfer prints nothing")
-		time.Sleep(time.Second)
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 10_000_000})
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 10_000_001})
-		p.show(blob.Progress{Action: blob.ReadingBack, Name: "a", Bytes: 1, Total: 10_000_000})
-		time.Sleep(10 * time.Second)
-		p.show(blob.Progress{Action: blob.ReadingBack, Name: "a", Bytes: 5_000_000, Total: 10_000_000})
-		p.end()
-		require.Equal(t, "storing: 10.0 MB, 1.0 MB/s\nreading back: 5.0 MB of 10.0 MB, 50 %, 500.0 kB/s\n", messages.String())
-
-		messages.Reset()
-		terminal := &progress{to: &messages, terminal: true, every: everyOnTerminal}
-		terminal.show(blob.Progress{Action: blob.Restoring, Name: "a", Total: 2000})
-		time.Sleep(time.Second)
-		terminal.show(blob.Progress{Action: blob.Restoring, Name: "a", Bytes: 1000, Total: 2000})
-		terminal.end()
-		require.Equal(t, "\r\x1b[Krestoring: 1.0 kB of 2.0 kB, 50 %, 1.0 kB/s\r\x1b[K", messages.String(), "the line is gone at the end")
-
-		messages.Reset()
-		quiet := newProgress(&command{messages: &messages, quiet: true})
-		quiet.show(blob.Progress{Name: "a"})
-		time.Sleep(time.Minute)
-		quiet.show(blob.Progress{Name: "a"})
-		require.Empty(t, messages.String())
-	})
-}
-
-func TestSizes(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_234_567: "1.2 MB", 5e12: "5.0 TB", 1 << 62: "4.6 EB"} {
-		require.Equal(t, want, size(bytes))
-	}
 }
 
 // The commands of README, as they stand there, in another folder.
