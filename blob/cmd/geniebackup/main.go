@@ -65,7 +65,8 @@ exit codes:
   2  the command line is wrong
   3  there is no copy under this prefix of the bucket
   4  the bucket refuses access: wrong or expired credentials, or a missing right
-  5  done, but newer copies are damaged and were passed over, or verify has found some
+  5  done, but newer copies are damaged and were passed over, or verify has found a
+     damaged copy
   6  every copy is damaged; nothing was restored
   130  interrupted by Ctrl-C or SIGTERM; FILE and all older copies are as they were.
      While restore writes FILE, it goes on at the first Ctrl-C. The second ends it at

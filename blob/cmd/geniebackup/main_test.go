@@ -112,8 +112,17 @@ func TestDamagedCopies(t *testing.T) {
 	require.Contains(t, got.messages, "passed over 1 newer copy")
 	require.Contains(t, got.messages, names[1])
 	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
-	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", "-copy", "newest", folder, file).code)
-	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+
+	for _, name := range []string{"newest", names[1]} {
+		got = geniebackup(t, "verify", "-copy", name, folder)
+		require.Equal(t, exitSomeDamaged, got.code)
+		require.Equal(t, "geniebackup: this copy is damaged; the others were not read\n", got.messages)
+		got = geniebackup(t, "restore", "-replace", "-copy", name, folder, file)
+		require.Equal(t, exitFailed, got.code, "a whole copy is there")
+		require.Contains(t, got.messages, "nothing was restored, as only this copy was tried: ")
+		require.Contains(t, got.messages, names[1])
+		require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+	}
 
 	damageCopy(t, folder, names[0])
 	require.Equal(t, exitAllDamaged, geniebackup(t, "verify", folder).code)

@@ -82,7 +82,11 @@ func (c *command) restoreInto(ctx context.Context, copies *blob.Copies, store *g
 	if err != nil {
 		return blob.Restored{}, err
 	}
-	return blob.Restored{Copy: chosen[0]}, copies.RestoreCopy(ctx, store, chosen[0])
+	err = copies.RestoreCopy(ctx, store, chosen[0])
+	if errors.Is(err, blob.ErrDamaged) { // without the exit code that says it of every copy
+		err = fmt.Errorf("nothing was restored, as only this copy was tried: %w", withoutCause(err))
+	}
+	return blob.Restored{Copy: chosen[0]}, err
 }
 
 // passedOver returns the error for a restore that did not take the newest copy.

@@ -30,15 +30,17 @@ func verify(ctx context.Context, c *command) error {
 				return err
 			}
 		}
-		return damage(whole, damaged)
+		return c.damage(whole, damaged)
 	})
 }
 
 // damage returns the error for the copies that were read.
-func damage(whole, damaged int) error {
+func (c *command) damage(whole, damaged int) error {
 	switch {
 	case damaged == 0:
 		return nil
+	case c.copy != "":
+		return &doneError{errors.New("this copy is damaged; the others were not read")}
 	case whole == 0:
 		return fmt.Errorf("every copy is damaged: %w", blob.ErrDamaged)
 	}
