@@ -29,16 +29,34 @@ func openBucket(ctx context.Context, where string) (*cloud.Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
-	var bucket *cloud.Bucket
 	if u.Scheme == fileblob.Scheme {
-		bucket, err = (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, u)
-	} else {
-		bucket, err = cloud.OpenBucket(ctx, where)
+		bucket, err := (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, u)
+		return bucket, opened(u, err)
 	}
+	return openService(ctx, u)
+}
+
+// openService opens a bucket of a service, if there are credentials for it.
+func openService(ctx context.Context, u *url.URL) (*cloud.Bucket, error) {
+	if err := checkGoogle(ctx, u); err != nil {
+		return nil, err
+	}
+	bucket, err := cloud.OpenBucket(ctx, u.String())
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", u.Redacted(), err)
+		return nil, opened(u, err)
+	}
+	if err := checkS3(ctx, u, bucket); err != nil {
+		return nil, errors.Join(err, bucket.Close())
 	}
 	return bucket, nil
+}
+
+// opened returns the error of a driver with the bucket that could not be opened.
+func opened(u *url.URL, err error) error {
+	if err != nil {
+		err = fmt.Errorf("open bucket %s: %w", u.Redacted(), err)
+	}
+	return err
 }
 
 // openFolder opens a folder. It reads the folder first: the driver takes a folder that it may not
@@ -66,7 +84,7 @@ func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Co
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return fn(copies)
+	return withoutAzure(ctx, where, fn(copies))
 }
 
 // chosen returns the copies that -copy names, or all.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,17 +15,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-// asMain has the test binary be the command.
-func asMain(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	child := exec.Command(self, args...)
-	child.Env = append(os.Environ(), "GENIE_TEST_MAIN=1")
-	t.Cleanup(func() { _ = child.Process.Kill() })
-	return child
-}
 
 // The command itself hears signals, here while a service does not answer.
 func TestInterruptedCommand(t *testing.T) {

@@ -64,7 +64,8 @@ exit codes:
   1  failed; the message says why. FILE and all older copies are as they were
   2  the command line is wrong
   3  there is no copy under this prefix of the bucket
-  4  the bucket refuses access: wrong or expired credentials, or a missing right
+  4  no access to the bucket: no credentials were found, they are wrong or have
+     expired, or a right is missing
   5  done, but newer copies are damaged and were passed over, or verify has found a
      damaged copy
   6  every copy is damaged; nothing was restored
@@ -214,7 +215,7 @@ func codeOf(err error) int {
 		return exitNoCopy
 	case errors.Is(err, blob.ErrDamaged):
 		return exitAllDamaged
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, errNoCredentials):
 		return exitDenied
 	}
 	return exitFailed

@@ -237,6 +237,17 @@ func TestHelpHasEveryFlag(t *testing.T) {
 	require.Regexp(t, `-keep-days N .*\(30\)`, usage)
 }
 
+// asMain has the test binary be the command.
+func asMain(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	child := exec.Command(self, args...)
+	child.Env = append(os.Environ(), "GENIE_TEST_MAIN=1")
+	t.Cleanup(func() { _ = child.Process.Kill() })
+	return child
+}
+
 // TestMain makes the test binary the command, or a program that owns a file, if the environment
 // asks for one.
 func TestMain(m *testing.M) {
