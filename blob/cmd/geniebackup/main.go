@@ -43,13 +43,13 @@ BUCKET is a folder, or a URL:
 The credentials are those that the command line tools of these services use, such as
 AWS_PROFILE or AWS_ACCESS_KEY_ID. See https://gocloud.dev/howto/blob/ for more URLs.
 
-flags:
+flags, which go before FILE and BUCKET:
   -prefix PATH      the place in the bucket; use one for each program and machine,
                     such as app/host1 (none unless given)
   -quiet            print no progress
-of copy, which removes nothing if it has neither of these flags:
-  -keep-last N      remove the other copies, but keep the N newest (24)
-  -keep-days N      and the last of each of the N newest days with a copy (30)
+of copy, which removes older copies if it has at least one of these flags:
+  -keep-last N      the N newest copies stay (24)
+  -keep-days N      and the last copy of each of the N newest days with one (30)
 of verify and restore:
   -copy NAME        only this copy, as list prints it; "newest" is one, too
 of restore:
@@ -61,7 +61,8 @@ example, with a folder as the bucket:
 
 exit codes:
   0  done
-  1  failed; the message says why. FILE and all older copies are as they were
+  1  failed; the message says why. FILE and all older copies are as they were, or
+     all is done and only the result could not be printed
   2  the command line is wrong
   3  there is no copy under this prefix of the bucket
   4  no access to the bucket: no credentials were found, they are wrong or have
@@ -95,16 +96,16 @@ func main() {
 
 // An action is a command with its flags.
 type action struct {
-	args int // how many follow the flags
+	args []string // that follow the flags
 	run  func(ctx context.Context, c *command) error
 	own  []string // flags, beside those that all have
 }
 
 var actions = map[string]action{
-	"copy":    {2, copyNow, []string{"keep-last", "keep-days"}},
-	"list":    {1, list, nil},
-	"verify":  {1, verify, []string{"copy"}},
-	"restore": {2, restore, []string{"copy", "replace"}},
+	"copy":    {[]string{"FILE", "BUCKET"}, copyNow, []string{"keep-last", "keep-days"}},
+	"list":    {[]string{"BUCKET"}, list, nil},
+	"verify":  {[]string{"BUCKET"}, verify, []string{"copy"}},
+	"restore": {[]string{"BUCKET", "FILE"}, restore, []string{"copy", "replace"}},
 }
 
 // A command is what the command line says, and where its output goes.
@@ -128,28 +129,48 @@ func newCommand(out, messages io.Writer) *command {
 // errUsage is given for a command line that is wrong.
 var errUsage = errors.New("wrong command line")
 
-// run carries out one command and returns the exit code.
+// run carries out one command and returns the exit code. A result that could not be printed is a
+// failure: a script that reads it would take it for another.
 func run(ctx context.Context, args []string, out, messages io.Writer) int {
 	c := newCommand(out, messages)
-	if len(args) == 1 && args[0] == "help" || slices.ContainsFunc(args, isHelpFlag) {
+	err := c.do(ctx, args)
+	code := codeOf(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err, code = errInterrupted, exitInterrupted
+	}
+	if c.out.err != nil && code == exitDone {
+		code = exitFailed
+	}
+	for _, err := range []error{err, c.out.err} {
+		if err != nil {
+			fmt.Fprintln(messages, "geniebackup:", text(err))
+		}
+	}
+	if code == exitUsage {
+		fmt.Fprintln(messages, "geniebackup -h explains the commands and flags")
+	}
+	return code
+}
+
+// errInterrupted is the message for what a signal ended. The errors of the work say the same in many ways.
+var errInterrupted = errors.New("interrupted")
+
+// do carries out one command.
+func (c *command) do(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "help" || slices.ContainsFunc(args, isHelpFlag) {
 		fmt.Fprint(c.out, usage)
-		return exitDone
+		return nil
 	}
 	do, err := c.parse(args)
 	if err != nil {
-		fmt.Fprintf(messages, "geniebackup: %v\n\n%s", err, usage)
-		return exitUsage
+		return err
 	}
-	err = do(ctx, c)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintln(messages, "geniebackup: interrupted")
-		return exitInterrupted
-	}
-	if err != nil {
-		fmt.Fprintln(messages, "geniebackup:", err)
-	}
-	return codeOf(err)
+	return do(ctx, c)
 }
+
+// text returns the text of an error without the name of the package, which stands in each error
+// that another one holds.
+func text(err error) string { return strings.ReplaceAll(err.Error(), "genie/blob: ", "") }
 
 func isHelpFlag(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
 
@@ -168,10 +189,23 @@ func (c *command) parse(args []string) (func(context.Context, *command) error, e
 	}
 	flags.Visit(func(f *flag.Flag) { c.removes = c.removes || strings.HasPrefix(f.Name, "keep-") })
 	c.args = flags.Args()
-	if len(c.args) != a.args {
-		return nil, fmt.Errorf("%w: %s takes %d arguments behind its flags, and not %d", errUsage, args[0], a.args, len(c.args))
+	if len(c.args) != len(a.args) {
+		return nil, wrongArguments(args[0], a.args, c.args)
 	}
 	return a.run, nil
+}
+
+// wrongArguments returns the error for arguments that are too few or too many.
+func wrongArguments(name string, want, got []string) error {
+	has := "nothing"
+	if len(got) > 0 {
+		has = strings.Join(got, " ")
+	}
+	err := fmt.Errorf("%w: %s takes %s, and has %s", errUsage, name, strings.Join(want, " "), has)
+	if slices.ContainsFunc(got, func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
+		err = fmt.Errorf("%w; flags go before %s", err, want[0])
+	}
+	return err
 }
 
 // flags returns the flags of a command.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -103,14 +104,13 @@ func TestDamagedCopies(t *testing.T) {
 	damageCopy(t, folder, names[1])
 	got := geniebackup(t, "verify", folder)
 	require.Equal(t, exitSomeDamaged, got.code)
-	require.Regexp(t, "^whole: "+names[0]+".*\ngenie/blob: verify: .*damaged copy: "+names[1]+": the SHA-256", got.output)
+	require.Regexp(t, "^whole: "+names[0]+".*\nverify: damaged copy: "+names[1]+": the SHA-256", got.output)
 	require.Equal(t, "geniebackup: 1 of 2 copies are damaged\n", got.messages)
 
 	file := filepath.Join(t.TempDir(), "restored.json")
 	got = geniebackup(t, "restore", folder, file)
 	require.Equal(t, exitSomeDamaged, got.code)
-	require.Contains(t, got.messages, "passed over 1 newer copy")
-	require.Contains(t, got.messages, names[1])
+	require.Regexp(t, "^geniebackup: passed over 1 newer copy\ndamaged copy: "+names[1]+": ", got.messages)
 	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
 
 	for _, name := range []string{"newest", names[1]} {
@@ -126,7 +126,9 @@ func TestDamagedCopies(t *testing.T) {
 
 	damageCopy(t, folder, names[0])
 	require.Equal(t, exitAllDamaged, geniebackup(t, "verify", folder).code)
-	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", folder, file).code)
+	got = geniebackup(t, "restore", "-replace", folder, file)
+	require.Equal(t, exitAllDamaged, got.code)
+	require.NotContains(t, got.messages, "genie/blob", "the command has a name of its own")
 	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
 	none := filepath.Join(t.TempDir(), "none.json")
 	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", folder, none).code)
@@ -173,12 +175,14 @@ func TestCommandLines(t *testing.T) {
 		code     int
 		messages string // a regular expression
 	}{
-		"no command":          {nil, exitUsage, "no command(?s:.)*usage:"},
+		"no command":          {nil, exitUsage, "^geniebackup: wrong command line: no command\ngeniebackup -h explains the commands and flags\n$"},
 		"an unknown command":  {[]string{"dog"}, exitUsage, `unknown command "dog"`},
 		"an unknown flag":     {[]string{"list", "-dog", folder}, exitUsage, "-dog"},
 		"a flag of another":   {[]string{"list", "-replace", folder}, exitUsage, "-replace"},
-		"too few arguments":   {[]string{"copy", file}, exitUsage, "copy takes 2 arguments"},
-		"too many arguments":  {[]string{"list", folder, folder}, exitUsage, "list takes 1"},
+		"too few arguments":   {[]string{"copy", file}, exitUsage, "copy takes FILE BUCKET, and has .*app.json\n"},
+		"too many arguments":  {[]string{"list", folder, folder}, exitUsage, "list takes BUCKET, and has "},
+		"no arguments":        {[]string{"restore"}, exitUsage, "restore takes BUCKET FILE, and has nothing\n"},
+		"a flag at the end":   {[]string{"list", folder, "-prefix", "app"}, exitUsage, "list takes BUCKET, and has .* -prefix app; flags go before BUCKET\n"},
 		"a wrong prefix":      {[]string{"list", "-prefix", "/app/", folder}, exitUsage, "not a path"},
 		"no folder":           {[]string{"list", missing}, exitFailed, "none: no such file"},
 		"a file for a folder": {[]string{"list", file}, exitFailed, "not a directory"},
@@ -206,8 +210,25 @@ func TestCommandLines(t *testing.T) {
 	require.NoFileExists(t, missing)
 }
 
+// A full is a writer that has no room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no room") }
+
+// A result that is lost is no success, and what was done stays done.
+func TestOutputIsFull(t *testing.T) {
+	folder, _ := bucketWith(t, `{"a":"1"}`)
+	restored := filepath.Join(t.TempDir(), "restored.json")
+	for _, args := range [][]string{{"copy", fileWith(t, `{"a":"2"}`), folder}, {"list", folder}, {"verify", folder}, {"restore", folder, restored}, {"help"}} {
+		var messages bytes.Buffer
+		require.Equal(t, exitFailed, run(t.Context(), args, full{}, &messages), args[0])
+		require.Equal(t, "geniebackup: print the result: no room\n", messages.String())
+	}
+	require.JSONEq(t, `{"a":"2"}`, contentsOf(t, restored))
+}
+
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"copy", "-h"}, {"restore", "-help", "x"}} {
+	for _, args := range [][]string{{"help"}, {"help", "copy"}, {"-h"}, {"--help"}, {"copy", "-h"}, {"restore", "-help", "x"}} {
 		require.Equal(t, result{exitDone, usage, ""}, geniebackup(t, args...))
 	}
 }
@@ -277,29 +298,36 @@ func own(path string) {
 	os.Exit(0)
 }
 
-// The program that owns a file goes on. A copy is made beside it, and a restore waits for a second
-// and gives up.
+// owned starts a program that owns a file, and returns its process and how it ends.
+func owned(t *testing.T, file string) (owner *os.Process, end func()) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	program := exec.Command(self)
+	program.Env = append(os.Environ(), "GENIE_TEST_OWN="+file)
+	input, err := program.StdinPipe()
+	require.NoError(t, err)
+	output, err := program.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, program.Start())
+	_, err = output.Read(make([]byte, 1))
+	require.NoError(t, err)
+	return program.Process, func() {
+		require.NoError(t, input.Close())
+		require.NoError(t, program.Wait())
+	}
+}
+
+// The program that owns a file goes on. A copy is made beside it, and a restore gives up.
 func TestBesideAProgram(t *testing.T) {
 	folder, _ := bucketWith(t, `{"a":"of the bucket"}`)
 	file := fileWith(t, `{"a":"of the program"}`)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	owner := exec.Command(self)
-	owner.Env = append(os.Environ(), "GENIE_TEST_OWN="+file)
-	input, err := owner.StdinPipe()
-	require.NoError(t, err)
-	output, err := owner.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, owner.Start())
-	_, err = output.Read(make([]byte, 1))
-	require.NoError(t, err)
-
+	_, end := owned(t, file)
 	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
 	got := geniebackup(t, "restore", "-replace", folder, file)
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.messages, "in use by process")
-	require.NoError(t, input.Close())
-	require.NoError(t, owner.Wait())
+	end()
 	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file))
 
 	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", folder, file).code)

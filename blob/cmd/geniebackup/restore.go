@@ -16,6 +16,9 @@ import (
 // and is whole.
 func restore(ctx context.Context, c *command) error {
 	where, file := c.args[0], c.args[1]
+	if err := checkInUse(file); err != nil {
+		return withoutCause(err)
+	}
 	if err := c.mayReplace(ctx, file); err != nil {
 		return withoutCause(err)
 	}

@@ -23,7 +23,7 @@ func verify(ctx context.Context, c *command) error {
 				fmt.Fprintf(c.out, "whole: %s, %s\n", copy.Name, size(copy.Bytes))
 			case errors.Is(err, blob.ErrDamaged):
 				damaged++
-				fmt.Fprintln(c.out, err)
+				fmt.Fprintln(c.out, text(err))
 			case errors.Is(err, blob.ErrRemoved):
 				fmt.Fprintf(c.out, "removed meanwhile: %s\n", copy.Name)
 			default:
