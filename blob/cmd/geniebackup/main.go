@@ -65,7 +65,7 @@ example, with a folder as the bucket:
 exit codes:
   0  done
   1  failed; the message says why. FILE and all older copies are as they were, or
-     all is done and only the result could not be printed
+     the work is done, and only the removal of older copies or the printing failed
   2  the command line is wrong
   3  there is no copy under this prefix of the bucket
   4  no access to the bucket: no credentials were found, they are wrong or have
@@ -73,7 +73,7 @@ exit codes:
   5  done, but newer copies are damaged and were passed over, or verify has found a
      damaged copy
   6  every copy is damaged; nothing was restored
-  130  interrupted by Ctrl-C or SIGTERM; FILE and all older copies are as they were.
+  130  interrupted by Ctrl-C or SIGTERM, and otherwise as 1.
      While restore writes FILE, it goes on at the first Ctrl-C. The second ends it at
      once, and FILE then has the old entries or the new ones
 `
