@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	cloud "gocloud.dev/blob"
@@ -29,16 +31,34 @@ func openBucket(ctx context.Context, where string) (*cloud.Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
-	var bucket *cloud.Bucket
 	if u.Scheme == fileblob.Scheme {
-		bucket, err = (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, u)
-	} else {
-		bucket, err = cloud.OpenBucket(ctx, where)
+		bucket, err := (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, u)
+		return bucket, opened(u, err)
 	}
+	return openService(ctx, u)
+}
+
+// openService opens a bucket of a service, if there are credentials for it.
+func openService(ctx context.Context, u *url.URL) (*cloud.Bucket, error) {
+	if err := checkGoogle(ctx, u); err != nil {
+		return nil, err
+	}
+	bucket, err := cloud.OpenBucket(ctx, u.String())
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", u.Redacted(), err)
+		return nil, opened(u, err)
+	}
+	if err := checkS3(ctx, u, bucket); err != nil {
+		return nil, errors.Join(err, bucket.Close())
 	}
 	return bucket, nil
+}
+
+// opened returns the error of a driver with the bucket that could not be opened.
+func opened(u *url.URL, err error) error {
+	if err != nil {
+		err = fmt.Errorf("open bucket %s: %w", u.Redacted(), err)
+	}
+	return err
 }
 
 // openFolder opens a folder. It reads the folder first: the driver takes a folder that it may not
@@ -61,13 +81,46 @@ func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Co
 		return err
 	}
 	defer func() { err = errors.Join(err, bucket.Close()) }()
-	progress := newProgress(c)
-	defer progress.end()
-	copies, err := blob.New(bucket, c.prefix, append(opts, blob.WithProgress(progress.show))...)
+	defer c.progress.end()
+	copies, err := blob.New(bucket, c.prefix, append(opts, blob.WithProgress(c.progress.show))...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return fn(copies)
+	err = fn(copies)
+	if errors.Is(err, blob.ErrNoCopy) {
+		if unread := c.readFolder(where); unread != nil {
+			return fmt.Errorf("it is not known whether there is a copy: %w", unread)
+		}
+	}
+	return withoutAzure(ctx, where, err)
+}
+
+// readFolder reads the folder of the prefix, if the bucket is a folder. The driver takes a folder that
+// cannot be read for an empty one, so its word that there is no copy is not enough. Prefixes with
+// control characters have other names on disk, and are not looked at.
+func (c *command) readFolder(where string) error {
+	folder := where
+	if strings.Contains(where, "://") {
+		u, err := url.Parse(where)
+		if err != nil || u.Scheme != fileblob.Scheme {
+			return err
+		}
+		folder = pathOf(u)
+	}
+	_, err := os.ReadDir(filepath.Join(folder, filepath.FromSlash(c.prefix)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the first copy makes it
+	}
+	return err
+}
+
+// pathOf returns the folder of a URL, as its driver finds it.
+func pathOf(u *url.URL) string {
+	path := u.Path
+	if u.Host == "." || os.PathSeparator != '/' {
+		path = strings.TrimPrefix(path, "/")
+	}
+	return filepath.FromSlash(path)
 }
 
 // chosen returns the copies that -copy names, or all.

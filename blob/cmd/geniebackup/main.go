@@ -15,9 +15,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
+	"strings"
 
 	"github.com/windevkay/forge/genie/blob"
 )
@@ -26,8 +25,8 @@ const usage = `geniebackup copies the backup file of a program that uses package
 bucket, and brings it back.
 
 usage:
-  geniebackup copy [flags] FILE BUCKET      copy FILE into BUCKET now, read the copy
-                                            back, and remove copies that are too old
+  geniebackup copy [flags] FILE BUCKET      copy FILE into BUCKET now, and read the
+                                            copy back
   geniebackup list [flags] BUCKET           list the copies, oldest first
   geniebackup verify [flags] BUCKET         read the copies and say which are whole
   geniebackup restore [flags] BUCKET FILE   write the newest copy that is whole to FILE
@@ -44,18 +43,20 @@ BUCKET is a folder, or a URL:
 The credentials are those that the command line tools of these services use, such as
 AWS_PROFILE or AWS_ACCESS_KEY_ID. See https://gocloud.dev/howto/blob/ for more URLs.
 
-flags:
+flags, which go before FILE and BUCKET:
   -prefix PATH      the place in the bucket; use one for each program and machine,
                     such as app/host1 (none unless given)
   -quiet            print no progress
-of copy:
-  -keep-last N      keep the N newest copies (24)
+of copy, which removes older copies if it has at least one of these flags:
+  -keep-last N      the N newest copies stay (24)
   -keep-days N      and the last copy of each of the N newest days with one (30)
-  -keep-all         remove nothing
 of verify and restore:
   -copy NAME        only this copy, as list prints it; "newest" is one, too
 of restore:
   -replace          replace the entries that FILE has
+
+memory: copy takes about twice the size of FILE, restore four times, and restore over
+a FILE as large six times. list and verify take some 40 MB, whatever the size.
 
 example, with a folder as the bucket:
   geniebackup copy app.json /mnt/backups
@@ -63,12 +64,18 @@ example, with a folder as the bucket:
 
 exit codes:
   0  done
-  1  failed; the message says why. FILE and all older copies are as they were
+  1  failed; the message says why. FILE and all older copies are as they were, or
+     the work is done, and only the removal of older copies or the printing failed
   2  the command line is wrong
   3  there is no copy under this prefix of the bucket
-  4  the bucket refuses access: wrong or expired credentials, or a missing right
-  5  done, but newer copies are damaged and were passed over, or verify has found some
+  4  no access to the bucket: no credentials were found, they are wrong or have
+     expired, or a right is missing
+  5  done, but newer copies are damaged and were passed over, or verify has found a
+     damaged copy
   6  every copy is damaged; nothing was restored
+  130  interrupted by Ctrl-C or SIGTERM, and otherwise as 1.
+     While restore writes FILE, it goes on at the first Ctrl-C. The second ends it at
+     once, and FILE then has the old entries or the new ones
 `
 
 // The exit codes, as in usage.
@@ -80,10 +87,11 @@ const (
 	exitDenied
 	exitSomeDamaged
 	exitAllDamaged
+	exitInterrupted = 130 // as shells say it: 128 and the number of SIGINT
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := withSignals(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -91,49 +99,81 @@ func main() {
 
 // An action is a command with its flags.
 type action struct {
-	args int // how many follow the flags
+	args []string // that follow the flags
 	run  func(ctx context.Context, c *command) error
 	own  []string // flags, beside those that all have
 }
 
 var actions = map[string]action{
-	"copy":    {2, copyNow, []string{"keep-last", "keep-days", "keep-all"}},
-	"list":    {1, list, nil},
-	"verify":  {1, verify, []string{"copy"}},
-	"restore": {2, restore, []string{"copy", "replace"}},
+	"copy":    {[]string{"FILE", "BUCKET"}, copyNow, []string{"keep-last", "keep-days"}},
+	"list":    {[]string{"BUCKET"}, list, nil},
+	"verify":  {[]string{"BUCKET"}, verify, []string{"copy"}},
+	"restore": {[]string{"BUCKET", "FILE"}, restore, []string{"copy", "replace"}},
 }
 
 // A command is what the command line says, and where its output goes.
 type command struct {
-	out, messages io.Writer
-	args          []string
+	out      *output
+	messages io.Writer
+	progress *progress
+	args     []string
 
-	prefix, copy            string
-	quiet, keepAll, replace bool
-	keepLast, keepDays      int
+	prefix, copy       string
+	replace            bool
+	keepLast, keepDays int
+	removes            bool // the command line has a keep rule
+}
+
+func newCommand(out, messages io.Writer) *command {
+	p := newProgress(messages)
+	return &command{out: &output{to: out, progress: p}, messages: messages, progress: p}
 }
 
 // errUsage is given for a command line that is wrong.
 var errUsage = errors.New("wrong command line")
 
-// run carries out one command and returns the exit code.
+// run carries out one command and returns the exit code. A result that could not be printed is a
+// failure: a script that reads it would take it for another.
 func run(ctx context.Context, args []string, out, messages io.Writer) int {
-	if len(args) == 1 && args[0] == "help" || slices.ContainsFunc(args, isHelpFlag) {
-		fmt.Fprint(out, usage)
-		return exitDone
+	c := newCommand(out, messages)
+	err := c.do(ctx, args)
+	code := codeOf(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err, code = errInterrupted, exitInterrupted
 	}
-	c := &command{out: out, messages: messages}
+	if c.out.err != nil && code == exitDone {
+		code = exitFailed
+	}
+	for _, err := range []error{err, c.out.err} {
+		if err != nil {
+			fmt.Fprintln(messages, "geniebackup:", text(err))
+		}
+	}
+	if code == exitUsage {
+		fmt.Fprintln(messages, "geniebackup -h explains the commands and flags")
+	}
+	return code
+}
+
+// errInterrupted is the message for what a signal ended. The errors of the work say the same in many ways.
+var errInterrupted = errors.New("interrupted")
+
+// do carries out one command.
+func (c *command) do(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "help" || slices.ContainsFunc(args, isHelpFlag) {
+		fmt.Fprint(c.out, usage)
+		return nil
+	}
 	do, err := c.parse(args)
 	if err != nil {
-		fmt.Fprintf(messages, "geniebackup: %v\n\n%s", err, usage)
-		return exitUsage
+		return err
 	}
-	err = do(ctx, c)
-	if err != nil {
-		fmt.Fprintln(messages, "geniebackup:", err)
-	}
-	return codeOf(err)
+	return do(ctx, c)
 }
+
+// text returns the text of an error without the name of the package, which stands in each error
+// that another one holds.
+func text(err error) string { return strings.ReplaceAll(err.Error(), "genie/blob: ", "") }
 
 func isHelpFlag(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
 
@@ -150,11 +190,25 @@ func (c *command) parse(args []string) (func(context.Context, *command) error, e
 	if err := flags.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	flags.Visit(func(f *flag.Flag) { c.removes = c.removes || strings.HasPrefix(f.Name, "keep-") })
 	c.args = flags.Args()
-	if len(c.args) != a.args {
-		return nil, fmt.Errorf("%w: %s takes %d arguments behind its flags, and not %d", errUsage, args[0], a.args, len(c.args))
+	if len(c.args) != len(a.args) {
+		return nil, wrongArguments(args[0], a.args, c.args)
 	}
 	return a.run, nil
+}
+
+// wrongArguments returns the error for arguments that are too few or too many.
+func wrongArguments(name string, want, got []string) error {
+	has := "nothing"
+	if len(got) > 0 {
+		has = strings.Join(got, " ")
+	}
+	err := fmt.Errorf("%w: %s takes %s, and has %s", errUsage, name, strings.Join(want, " "), has)
+	if slices.ContainsFunc(got, func(arg string) bool { return strings.HasPrefix(arg, "-") }) {
+		err = fmt.Errorf("%w; flags go before %s", err, want[0])
+	}
+	return err
 }
 
 // flags returns the flags of a command.
@@ -162,15 +216,13 @@ func (c *command) flags(name string, own []string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard) // run prints the error, and the usage of all
 	f.StringVar(&c.prefix, "prefix", "", "")
-	f.BoolVar(&c.quiet, "quiet", false, "")
+	f.BoolVar(&c.progress.quiet, "quiet", false, "")
 	for _, flag := range own {
 		switch flag {
 		case "keep-last":
 			f.IntVar(&c.keepLast, flag, 24, "")
 		case "keep-days":
 			f.IntVar(&c.keepDays, flag, 30, "")
-		case "keep-all":
-			f.BoolVar(&c.keepAll, flag, false, "")
 		case "copy":
 			f.StringVar(&c.copy, flag, "", "")
 		case "replace":
@@ -200,7 +252,7 @@ func codeOf(err error) int {
 		return exitNoCopy
 	case errors.Is(err, blob.ErrDamaged):
 		return exitAllDamaged
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, errNoCredentials):
 		return exitDenied
 	}
 	return exitFailed

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,13 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/windevkay/forge/genie"
-	"github.com/windevkay/forge/genie/blob"
 )
 
 // A result is what a run of the command leaves.
@@ -107,41 +104,65 @@ func TestDamagedCopies(t *testing.T) {
 	damageCopy(t, folder, names[1])
 	got := geniebackup(t, "verify", folder)
 	require.Equal(t, exitSomeDamaged, got.code)
-	require.Regexp(t, "^whole: "+names[0]+".*\ngenie/blob: verify: .*damaged copy: "+names[1]+": the SHA-256", got.output)
+	require.Regexp(t, "^whole: "+names[0]+".*\nverify: damaged copy: "+names[1]+": the SHA-256", got.output)
 	require.Equal(t, "geniebackup: 1 of 2 copies are damaged\n", got.messages)
 
 	file := filepath.Join(t.TempDir(), "restored.json")
 	got = geniebackup(t, "restore", folder, file)
 	require.Equal(t, exitSomeDamaged, got.code)
-	require.Contains(t, got.messages, "passed over 1 newer copy")
-	require.Contains(t, got.messages, names[1])
+	require.Regexp(t, "^geniebackup: passed over 1 newer copy\ndamaged copy: "+names[1]+": ", got.messages)
 	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
-	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", "-copy", "newest", folder, file).code)
-	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+
+	for _, name := range []string{"newest", names[1]} {
+		got = geniebackup(t, "verify", "-copy", name, folder)
+		require.Equal(t, exitSomeDamaged, got.code)
+		require.Equal(t, "geniebackup: this copy is damaged; the others were not read\n", got.messages)
+		got = geniebackup(t, "restore", "-replace", "-copy", name, folder, file)
+		require.Equal(t, exitFailed, got.code, "a whole copy is there")
+		require.Contains(t, got.messages, "nothing was restored, as only this copy was tried: ")
+		require.Contains(t, got.messages, names[1])
+		require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
+	}
 
 	damageCopy(t, folder, names[0])
 	require.Equal(t, exitAllDamaged, geniebackup(t, "verify", folder).code)
-	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", "-replace", folder, file).code)
+	got = geniebackup(t, "restore", "-replace", folder, file)
+	require.Equal(t, exitAllDamaged, got.code)
+	require.NotContains(t, got.messages, "genie/blob", "the command has a name of its own")
 	require.JSONEq(t, `{"a":"1"}`, contentsOf(t, file))
 	none := filepath.Join(t.TempDir(), "none.json")
 	require.Equal(t, exitAllDamaged, geniebackup(t, "restore", folder, none).code)
 	require.NoFileExists(t, none)
 }
 
+// Copies are removed only where the command line has a rule, as the rule of the program that made
+// them is not known.
 func TestKeepFlags(t *testing.T) {
 	folder, file := t.TempDir(), fileWith(t, `{"a":"1"}`)
+	copied := func(flags ...string) string {
+		t.Helper()
+		got := geniebackup(t, slices.Concat([]string{"copy"}, flags, []string{file, folder})...)
+		require.Equal(t, exitDone, got.code, got.messages)
+		first, rest, _ := strings.Cut(got.output, "\n")
+		require.Regexp(t, "^copied 1 entry", first)
+		return rest
+	}
 	copies := func() int {
 		return strings.Count(geniebackup(t, "list", folder).output, "\n")
 	}
-	for range 3 {
-		require.Equal(t, exitDone, geniebackup(t, "copy", "-keep-last", "2", "-keep-days", "0", file, folder).code)
+	for n := range 26 {
+		require.Empty(t, copied(), "nothing is removed")
+		require.Equal(t, n+1, copies())
 	}
-	require.Equal(t, 2, copies())
-	require.Equal(t, exitDone, geniebackup(t, "copy", "-keep-all", file, folder).code)
-	require.Equal(t, 3, copies())
-	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
+	require.Equal(t, "removed 3 older copies\n", copied("-keep-days", "0"), "24 stay unless -keep-last is given")
+	require.Equal(t, 24, copies())
+	require.Equal(t, "removed 22 older copies\n", copied("-keep-last", "3", "-keep-days", "0"))
+	require.Equal(t, "removed 1 older copy\n", copied("-keep-last", "3", "-keep-days", "0"))
+	require.Equal(t, "removed 0 older copies\n", copied("-keep-last", "4"))
 	require.Equal(t, 4, copies())
-	require.Equal(t, exitUsage, geniebackup(t, "copy", "-keep-last", "0", file, folder).code)
+	for _, wrong := range [][]string{{"-keep-last", "0"}, {"-keep-days", "-1"}} {
+		require.Equal(t, exitUsage, geniebackup(t, "copy", wrong[0], wrong[1], file, folder).code)
+	}
 	require.Equal(t, 4, copies())
 }
 
@@ -154,12 +175,14 @@ func TestCommandLines(t *testing.T) {
 		code     int
 		messages string // a regular expression
 	}{
-		"no command":          {nil, exitUsage, "no command(?s:.)*usage:"},
+		"no command":          {nil, exitUsage, "^geniebackup: wrong command line: no command\ngeniebackup -h explains the commands and flags\n$"},
 		"an unknown command":  {[]string{"dog"}, exitUsage, `unknown command "dog"`},
 		"an unknown flag":     {[]string{"list", "-dog", folder}, exitUsage, "-dog"},
 		"a flag of another":   {[]string{"list", "-replace", folder}, exitUsage, "-replace"},
-		"too few arguments":   {[]string{"copy", file}, exitUsage, "copy takes 2 arguments"},
-		"too many arguments":  {[]string{"list", folder, folder}, exitUsage, "list takes 1"},
+		"too few arguments":   {[]string{"copy", file}, exitUsage, "copy takes FILE BUCKET, and has .*app.json\n"},
+		"too many arguments":  {[]string{"list", folder, folder}, exitUsage, "list takes BUCKET, and has "},
+		"no arguments":        {[]string{"restore"}, exitUsage, "restore takes BUCKET FILE, and has nothing\n"},
+		"a flag at the end":   {[]string{"list", folder, "-prefix", "app"}, exitUsage, "list takes BUCKET, and has .* -prefix app; flags go before BUCKET\n"},
 		"a wrong prefix":      {[]string{"list", "-prefix", "/app/", folder}, exitUsage, "not a path"},
 		"no folder":           {[]string{"list", missing}, exitFailed, "none: no such file"},
 		"a file for a folder": {[]string{"list", file}, exitFailed, "not a directory"},
@@ -187,8 +210,25 @@ func TestCommandLines(t *testing.T) {
 	require.NoFileExists(t, missing)
 }
 
+// A full is a writer that has no room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no room") }
+
+// A result that is lost is no success, and what was done stays done.
+func TestOutputIsFull(t *testing.T) {
+	folder, _ := bucketWith(t, `{"a":"1"}`)
+	restored := filepath.Join(t.TempDir(), "restored.json")
+	for _, args := range [][]string{{"copy", fileWith(t, `{"a":"2"}`), folder}, {"list", folder}, {"verify", folder}, {"restore", folder, restored}, {"help"}} {
+		var messages bytes.Buffer
+		require.Equal(t, exitFailed, run(t.Context(), args, full{}, &messages), args[0])
+		require.Equal(t, "geniebackup: print the result: no room\n", messages.String())
+	}
+	require.JSONEq(t, `{"a":"2"}`, contentsOf(t, restored))
+}
+
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"copy", "-h"}, {"restore", "-help", "x"}} {
+	for _, args := range [][]string{{"help"}, {"help", "copy"}, {"-h"}, {"--help"}, {"copy", "-h"}, {"restore", "-help", "x"}} {
 		require.Equal(t, result{exitDone, usage, ""}, geniebackup(t, args...))
 	}
 }
@@ -201,7 +241,7 @@ func TestHelpHasEveryFlag(t *testing.T) {
 	}
 	for name, a := range actions {
 		require.Contains(t, usage, "\n  geniebackup "+name+" [flags] ")
-		flags := (&command{}).flags(name, a.own)
+		flags := newCommand(nil, nil).flags(name, a.own)
 		for _, flag := range append([]string{"prefix", "quiet"}, a.own...) {
 			require.NotNil(t, flags.Lookup(flag), flag)
 			require.True(t, described[flag], flag)
@@ -218,8 +258,23 @@ func TestHelpHasEveryFlag(t *testing.T) {
 	require.Regexp(t, `-keep-days N .*\(30\)`, usage)
 }
 
-// TestMain makes the test binary a program that owns a file, if the environment asks for one.
+// asMain has the test binary be the command.
+func asMain(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	child := exec.Command(self, args...)
+	child.Env = append(os.Environ(), "GENIE_TEST_MAIN=1")
+	t.Cleanup(func() { _ = child.Process.Kill() })
+	return child
+}
+
+// TestMain makes the test binary the command, or a program that owns a file, if the environment
+// asks for one.
 func TestMain(m *testing.M) {
+	if os.Getenv("GENIE_TEST_MAIN") != "" {
+		main()
+	}
 	if path := os.Getenv("GENIE_TEST_OWN"); path != "" {
 		own(path)
 	}
@@ -243,86 +298,40 @@ func own(path string) {
 	os.Exit(0)
 }
 
-// The program that owns a file goes on. A copy is made beside it, and a restore waits for a second
-// and gives up.
+// owned starts a program that owns a file, and returns its process and how it ends.
+func owned(t *testing.T, file string) (owner *os.Process, end func()) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	program := exec.Command(self)
+	program.Env = append(os.Environ(), "GENIE_TEST_OWN="+file)
+	input, err := program.StdinPipe()
+	require.NoError(t, err)
+	output, err := program.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, program.Start())
+	_, err = output.Read(make([]byte, 1))
+	require.NoError(t, err)
+	return program.Process, func() {
+		require.NoError(t, input.Close())
+		require.NoError(t, program.Wait())
+	}
+}
+
+// The program that owns a file goes on. A copy is made beside it, and a restore gives up.
 func TestBesideAProgram(t *testing.T) {
 	folder, _ := bucketWith(t, `{"a":"of the bucket"}`)
 	file := fileWith(t, `{"a":"of the program"}`)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	owner := exec.Command(self)
-	owner.Env = append(os.Environ(), "GENIE_TEST_OWN="+file)
-	input, err := owner.StdinPipe()
-	require.NoError(t, err)
-	output, err := owner.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, owner.Start())
-	_, err = output.Read(make([]byte, 1))
-	require.NoError(t, err)
-
+	_, end := owned(t, file)
 	require.Equal(t, exitDone, geniebackup(t, "copy", file, folder).code)
 	got := geniebackup(t, "restore", "-replace", folder, file)
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.messages, "in use by process")
-	require.NoError(t, input.Close())
-	require.NoError(t, owner.Wait())
+	end()
 	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file))
 
 	require.Equal(t, exitDone, geniebackup(t, "restore", "-replace", folder, file).code)
 	require.JSONEq(t, `{"a":"of the program"}`, contentsOf(t, file), "the copy that was made meanwhile")
-}
-
-// A signal ends the context.
-func TestASignal(t *testing.T) {
-	folder, names := bucketWith(t, `{"a":"1"}`)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var output, messages bytes.Buffer
-	require.Equal(t, exitFailed, run(ctx, []string{"copy", fileWith(t, `{"a":"2"}`), folder}, &output, &messages))
-	require.Empty(t, output.String())
-	require.Contains(t, messages.String(), "context canceled")
-	require.Equal(t, 1, strings.Count(geniebackup(t, "list", folder).output, names[0]))
-	require.Equal(t, 1, strings.Count(geniebackup(t, "list", folder).output, "\n"))
-}
-
-func TestProgress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var messages bytes.Buffer
-		p := newProgress(&command{messages: &messages})
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 1})
-		time.Sleep(9 * time.Second)
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 9_000_000})
-		require.Empty(t, messages.String(), "a short transfer prints nothing")
-		time.Sleep(time.Second)
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 10_000_000})
-		p.show(blob.Progress{Action: blob.Storing, Name: "a", Bytes: 10_000_001})
-		p.show(blob.Progress{Action: blob.ReadingBack, Name: "a", Bytes: 1, Total: 10_000_000})
-		time.Sleep(10 * time.Second)
-		p.show(blob.Progress{Action: blob.ReadingBack, Name: "a", Bytes: 5_000_000, Total: 10_000_000})
-		p.end()
-		require.Equal(t, "storing: 10.0 MB, 1.0 MB/s\nreading back: 5.0 MB of 10.0 MB, 50 %, 500.0 kB/s\n", messages.String())
-
-		messages.Reset()
-		terminal := &progress{to: &messages, terminal: true, every: everyOnTerminal}
-		terminal.show(blob.Progress{Action: blob.Restoring, Name: "a", Total: 2000})
-		time.Sleep(time.Second)
-		terminal.show(blob.Progress{Action: blob.Restoring, Name: "a", Bytes: 1000, Total: 2000})
-		terminal.end()
-		require.Equal(t, "\r\x1b[Krestoring: 1.0 kB of 2.0 kB, 50 %, 1.0 kB/s\r\x1b[K", messages.String(), "the line is gone at the end")
-
-		messages.Reset()
-		quiet := newProgress(&command{messages: &messages, quiet: true})
-		quiet.show(blob.Progress{Name: "a"})
-		time.Sleep(time.Minute)
-		quiet.show(blob.Progress{Name: "a"})
-		require.Empty(t, messages.String())
-	})
-}
-
-func TestSizes(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_234_567: "1.2 MB", 5e12: "5.0 TB", 1 << 62: "4.6 EB"} {
-		require.Equal(t, want, size(bytes))
-	}
 }
 
 // The commands of README, as they stand there, in another folder.

@@ -95,7 +95,7 @@ func TestTheMemoryOfACopyToS3(t *testing.T) {
 	} {
 		server := httptest.NewServer(tt.source)
 		t.Cleanup(server.Close)
-		c := &command{messages: io.Discard}
+		c := newCommand(io.Discard, io.Discard)
 		err := c.withCopies(t.Context(), s3At(t, strings.TrimPrefix(server.URL, "http://")), func(copies *blob.Copies) error {
 			var err error
 			peaks[name] = peakOf(func() { _, err = copies.Copy(t.Context(), tt.source) })

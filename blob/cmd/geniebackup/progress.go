@@ -14,6 +14,7 @@ import (
 type progress struct {
 	to       io.Writer
 	terminal bool
+	quiet    bool // nothing is printed
 	every    time.Duration
 	next     time.Time   // when the next line is due
 	began    time.Time   // of the transfer
@@ -28,12 +29,9 @@ const (
 	everyElsewhere  = 10 * time.Second
 )
 
-func newProgress(c *command) *progress {
-	p := &progress{to: c.messages, every: everyElsewhere}
-	if c.quiet {
-		p.to = io.Discard
-	}
-	if file, ok := c.messages.(*os.File); ok {
+func newProgress(to io.Writer) *progress {
+	p := &progress{to: to, every: everyElsewhere}
+	if file, ok := to.(*os.File); ok {
 		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 			p.terminal, p.every = true, everyOnTerminal
 		}
@@ -47,7 +45,7 @@ func (p *progress) show(now blob.Progress) {
 		p.action, p.name, p.began = now.Action, now.Name, time.Now()
 		p.next = p.began.Add(p.every)
 	}
-	if time.Now().Before(p.next) {
+	if p.quiet || time.Now().Before(p.next) {
 		return
 	}
 	p.next = time.Now().Add(p.every)
@@ -69,9 +67,10 @@ func (p *progress) line(now blob.Progress) string {
 	return line + fmt.Sprintf(", %s/s", size(int64(rate)))
 }
 
-// end ends the line of a terminal.
+// end takes the line of a terminal off.
 func (p *progress) end() {
 	if p.pending {
+		p.pending = false
 		fmt.Fprint(p.to, "\r\x1b[K")
 	}
 }

@@ -16,7 +16,10 @@ import (
 // and is whole.
 func restore(ctx context.Context, c *command) error {
 	where, file := c.args[0], c.args[1]
-	if err := c.mayReplace(file); err != nil {
+	if err := checkInUse(file); err != nil {
+		return withoutCause(err)
+	}
+	if err := c.mayReplace(ctx, file); err != nil {
 		return withoutCause(err)
 	}
 	return c.withCopies(ctx, where, func(copies *blob.Copies) error {
@@ -28,7 +31,7 @@ func restore(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
-		if err := save(store, file); err != nil {
+		if err := save(ctx, store, file); err != nil {
 			return withoutCause(err)
 		}
 		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
@@ -36,8 +39,12 @@ func restore(ctx context.Context, c *command) error {
 	})
 }
 
-// save makes the entries of a store those of a file.
-func save(store *genie.Store, file string) (err error) {
+// save makes the entries of a store those of a file, unless ctx has ended before. Once begun it goes
+// on to its end: to give up in the middle would leave an empty backup in the place of a missing file.
+func save(ctx context.Context, store *genie.Store, file string) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	owner, err := genie.NewStore(genie.WithPath(file))
 	if err != nil {
 		return err
@@ -54,8 +61,8 @@ func save(store *genie.Store, file string) (err error) {
 }
 
 // mayReplace reports whether a file may be written: it has no entries, or the command line says so.
-func (c *command) mayReplace(file string) error {
-	store, err := genie.NewStore(genie.WithPath(file), genie.WithReadOnly())
+func (c *command) mayReplace(ctx context.Context, file string) error {
+	store, err := read(ctx, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -78,7 +85,11 @@ func (c *command) restoreInto(ctx context.Context, copies *blob.Copies, store *g
 	if err != nil {
 		return blob.Restored{}, err
 	}
-	return blob.Restored{Copy: chosen[0]}, copies.RestoreCopy(ctx, store, chosen[0])
+	err = copies.RestoreCopy(ctx, store, chosen[0])
+	if errors.Is(err, blob.ErrDamaged) { // without the exit code that says it of every copy
+		err = fmt.Errorf("nothing was restored, as only this copy was tried: %w", withoutCause(err))
+	}
+	return blob.Restored{Copy: chosen[0]}, err
 }
 
 // passedOver returns the error for a restore that did not take the newest copy.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,9 +74,11 @@ func azureAt(t *testing.T, address string) string {
 	return "azblob://bucket"
 }
 
+// emptyS3 is the answer of S3 to a listing without objects.
+const emptyS3 = `<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`
+
 // Each refusal of each service gives the exit code of a refusal, and nothing else does.
 func TestAnswersOfServices(t *testing.T) {
-	const emptyS3 = `<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`
 	const emptyAzure = `<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="bucket"><Blobs></Blobs><NextMarker /></EnumerationResults>`
 	tests := map[string]struct {
 		at      func(*testing.T, string) string
@@ -113,4 +118,48 @@ func TestAnswersOfServices(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where no credentials are found, the exit code is that of a refusal. The processes are new ones, as
+// the drivers keep the credentials of a process, and have an environment without any: no file, and no
+// service on the machine that gives them out.
+func TestNoCredentials(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none")
+	for _, where := range []string{"s3://bucket?region=us-east-1", "gs://bucket", "azblob://bucket"} {
+		for _, args := range [][]string{{"list", where}, {"verify", where}, {"restore", where, none}, {"copy", fileWith(t, `{"a":"1"}`), where}} {
+			child := asMain(t, args...)
+			child.Env = []string{
+				"GENIE_TEST_MAIN=1", "HOME=" + none,
+				"AWS_EC2_METADATA_DISABLED=true",
+				"GOOGLE_APPLICATION_CREDENTIALS=" + none,
+				"AZURE_STORAGE_ACCOUNT=test", "AZURE_TOKEN_CREDENTIALS=EnvironmentCredential",
+			}
+			var output, messages bytes.Buffer
+			child.Stdout, child.Stderr = &output, &messages
+			_ = child.Run() // its exit code says it
+			require.Equal(t, exitDenied, child.ProcessState.ExitCode(), "%v: %s", args, messages.String())
+			require.Regexp(t, `^geniebackup: no credentials were found for (s3|gs|azblob)://bucket`, messages.String())
+			require.Empty(t, output.String())
+		}
+	}
+	require.NoFileExists(t, none)
+}
+
+// A client that is to have no credentials needs none.
+func TestAnonymous(t *testing.T) {
+	where := s3At(t, service{200, "application/xml", emptyS3}.address(t))
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	require.Equal(t, exitDenied, geniebackup(t, "list", where).code)
+	require.Equal(t, exitNoCopy, geniebackup(t, "list", where+"&anonymous=true").code)
+
+	t.Setenv("STORAGE_EMULATOR_HOST", "")
+	for query, want := range map[string]bool{"": true, "anonymous=false": true, "anonymous=true": false, "access_id=-": false, "access_id=a": true} {
+		values, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		require.Equal(t, want, wantsGoogle(values), query)
+	}
+	t.Setenv("STORAGE_EMULATOR_HOST", "localhost:1")
+	require.False(t, wantsGoogle(nil))
 }

@@ -23,22 +23,24 @@ func verify(ctx context.Context, c *command) error {
 				fmt.Fprintf(c.out, "whole: %s, %s\n", copy.Name, size(copy.Bytes))
 			case errors.Is(err, blob.ErrDamaged):
 				damaged++
-				fmt.Fprintln(c.out, err)
+				fmt.Fprintln(c.out, text(err))
 			case errors.Is(err, blob.ErrRemoved):
 				fmt.Fprintf(c.out, "removed meanwhile: %s\n", copy.Name)
 			default:
 				return err
 			}
 		}
-		return damage(whole, damaged)
+		return c.damage(whole, damaged)
 	})
 }
 
 // damage returns the error for the copies that were read.
-func damage(whole, damaged int) error {
+func (c *command) damage(whole, damaged int) error {
 	switch {
 	case damaged == 0:
 		return nil
+	case c.copy != "":
+		return &doneError{errors.New("this copy is damaged; the others were not read")}
 	case whole == 0:
 		return fmt.Errorf("every copy is damaged: %w", blob.ErrDamaged)
 	}

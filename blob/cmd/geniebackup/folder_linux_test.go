@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// asNobody runs fn without the rights of root over files, on a thread of its own that ends
+// with it.
+func asNobody(fn func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread must not be used again
+		const nobody = 65534
+		syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
+		fn()
+	}()
+	<-done
+}
+
+// A folder whose names may not be read, and whose files may, is not one without copies.
+func TestAFolderThatMayNotBeRead(t *testing.T) {
+	parent := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(parent), 0o755)) // so that any user finds the bucket
+	require.NoError(t, os.Chmod(parent, 0o755))
+	folder, file := filepath.Join(parent, "bucket"), fileWith(t, `{"a":"1"}`)
+	require.NoError(t, os.Mkdir(folder, 0o755))
+	require.Equal(t, exitDone, geniebackup(t, "copy", "-prefix", "app/host", file, folder).code)
+	require.NoError(t, os.Chmod(filepath.Join(folder, "app"), 0o755))
+	host := filepath.Join(folder, "app", "host")
+	restored := filepath.Join(t.TempDir(), "restored.json")
+	t.Chdir(parent)
+	as := func(mode os.FileMode, args ...string) (got result) {
+		require.NoError(t, os.Chmod(host, mode))
+		asNobody(func() { got = geniebackup(t, args...) })
+		return got
+	}
+	for _, where := range []string{folder, "bucket", "file://" + folder, "file://./bucket"} {
+		require.Equal(t, exitDone, as(0o755, "list", "-prefix", "app/host", where).code, "names that may be read")
+		for _, args := range [][]string{{"list", "-prefix", "app/host", where}, {"verify", "-prefix", "app/host", where}, {"restore", "-prefix", "app/host", where, restored}} {
+			got := as(0o311, args...)
+			require.Equal(t, exitDenied, got.code, "%v: %s", args, got.messages)
+			require.Contains(t, got.messages, "it is not known whether there is a copy")
+			require.Empty(t, got.output)
+		}
+	}
+	got := geniebackup(t, "list", "-prefix", "app/other", folder)
+	require.Equal(t, exitNoCopy, got.code, got.messages)
+	require.NoFileExists(t, restored)
+}
