@@ -40,10 +40,11 @@
 //
 // # Memory
 //
-// The memory of a copy does not grow with the store. On S3 it is three parts of an upload, 8 MiB
-// each unless [WithPartSize] says otherwise, and some 30 MB more: 53 MB at most in
+// The memory of a copy does not grow with the number of entries. On S3 it is three parts of an
+// upload, 8 MiB each unless [WithPartSize] says otherwise, and some 30 MB more: 53 MB at most in
 // TestTheMemoryOfACopyToS3, and 10 MB for a copy of 4 MB. Into a folder it is 0.2 MB
-// (BenchmarkCopy). While a copy is made, the store goes on; the copy keeps a view, whose cost
+// (BenchmarkCopy). The check of a backup that is read back holds the longest key or value, too.
+// While a copy is made, the store goes on; the copy keeps a view, whose cost
 // [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
 // says.
 package blob

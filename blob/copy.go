@@ -12,6 +12,10 @@ import (
 // a backup. When Copy returns a nil error, the copy is stored, was read back and compared, and is
 // sealed; and the copies that [WithKeep] does not keep are removed.
 //
+// While a copy is read back, Copy checks its form, too: it is one JSON object of strings, or of values
+// with deadlines, and nothing follows. If src has written anything else, no copy is made, and the
+// error is [io/fs.ErrInvalid]. A Write that has failed fails the copy, also if src ignores its error.
+//
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
 // were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
@@ -46,7 +50,7 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	made := Copy{Name: key, Bytes: r.bytes}
 	made.Time, _ = timeOf(key[len(c.prefix):])
 	r.sum.Sum(made.SHA256[:0])
-	if err := c.read(ctx, made, ReadingBack, readAll); err != nil {
+	if err := c.read(ctx, made, ReadingBack, readBackup); err != nil {
 		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
 	}
 	if _, committed, err := c.put(ctx, sealOf(made), nothing{}, func(int64) {}); err != nil {

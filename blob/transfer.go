@@ -36,6 +36,9 @@ func (c *Copies) put(ctx context.Context, key string, src io.WriterTo, report fu
 	}()
 	r = &receiver{ctx: ctx, to: object, sum: sha256.New(), moved: func(n int64) { w.moved(); report(n) }}
 	n, err := src.WriteTo(r)
+	if err == nil {
+		err = r.failed // which src has ignored
+	}
 	if err == nil && n != r.bytes {
 		err = io.ErrShortWrite
 	}
