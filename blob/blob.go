@@ -36,7 +36,10 @@
 //
 // The newest copies stay, and the last copy of each day for some time: see [WithKeep]. Copies
 // are removed after a newer copy has been read back and sealed, and at no other time. The
-// leftovers of copies that were not finished are removed a day later.
+// leftovers of a copy that was not finished are removed by a later copy. By then two clocks say that
+// they are a day behind, that of the writer and that of the bucket. If no newer object is there,
+// seven days must have passed. A copy that takes more than 12 hours is given up, so no copy is
+// sealed whose backup another writer may have removed.
 //
 // # Memory
 //

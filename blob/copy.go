@@ -23,6 +23,9 @@ import (
 // bucket refuses access. [context.Canceled] and the like say that ctx has ended, and
 // [ErrStalled] that the bucket does not answer.
 //
+// A copy that takes more than 12 hours by the clock, as on a machine that slept meanwhile, is given up:
+// a day after its beginning another writer may remove it as a leftover.
+//
 // Copy takes one listing, two objects that are stored, and one that is read, and one or two
 // requests for each object that it removes. The store goes on meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
@@ -43,6 +46,7 @@ func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 
 // make stores a backup, reads it back and seals it.
 func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, error) {
+	began := time.Now().Round(0)
 	r, committed, err := c.put(ctx, key, src, func(n int64) { c.progress(Progress{Storing, key, n, 0}) })
 	if err != nil {
 		return Copy{}, c.takeBack(ctx, committed, fmt.Errorf("store %s: %w", key, err), key)
@@ -53,12 +57,41 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	if err := c.read(ctx, made, ReadingBack, readBackup); err != nil {
 		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
 	}
+	if err := c.seal(ctx, made, began); err != nil {
+		return Copy{}, err
+	}
+	return made, nil
+}
+
+// sealLimit is how long a copy may take. An unfinished copy is removed at leftoverAge, and must not be
+// sealed then. The half is for clocks that differ. A copy of 50 GB has this time on a line of
+// 10 Mbit/s.
+const sealLimit = leftoverAge / 2
+
+// seal seals a copy that was read back, unless another writer may have removed it since it was begun.
+// After a machine has slept, the seal may arrive late although it was sent in time.
+func (c *Copies) seal(ctx context.Context, made Copy, began time.Time) error {
+	if err := late(began); err != nil {
+		return c.takeBack(ctx, true, err, made.Name)
+	}
 	if _, committed, err := c.put(ctx, sealOf(made), nothing{}, func(int64) {}); err != nil {
 		// If the answer was lost, the copy is sealed or may be soon, so the backup must stay.
 		refused := !committed || isDenied(err)
-		return Copy{}, c.takeBack(ctx, refused, fmt.Errorf("seal %s: %w", key, err), sealOf(made), key)
+		return c.takeBack(ctx, refused, fmt.Errorf("seal %s: %w", made.Name, err), sealOf(made), made.Name)
 	}
-	return made, nil
+	if err := late(began); err != nil {
+		return c.takeBack(ctx, true, err, sealOf(made), made.Name)
+	}
+	return nil
+}
+
+// late returns an error if a copy that was begun is not to be sealed any more. began has no monotonic
+// clock, which stands still while a machine sleeps.
+func late(began time.Time) error {
+	if time.Now().Round(0).Sub(began) > sealLimit {
+		return fmt.Errorf("given up: more than %v have passed since the copy was begun", sealLimit)
+	}
+	return nil
 }
 
 // takeBackTime is how long an error may be held up by the removal of its backup.

@@ -20,6 +20,7 @@ type listing struct {
 	copies    []sealedCopy // oldest first
 	leftovers []leftover
 	newest    time.Time // when the newest object was stored, by the bucket's clock
+	began     time.Time // when the look began, by the clock of this process
 }
 
 // A sealedCopy is a copy as the listing shows it. A listing is not of one instant: if a copy was
@@ -34,7 +35,8 @@ type sealedCopy struct {
 // A leftover is an object of a copy that was not finished, or is not finished yet.
 type leftover struct {
 	key    string
-	stored time.Time
+	begun  time.Time // the time in the name, by the clock of its writer
+	stored time.Time // by the bucket's clock
 }
 
 // List returns the sealed copies under the prefix, oldest first. Each was whole when it was
@@ -106,7 +108,7 @@ func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err // the driver of folders does not look
 	}
-	s := sorter{prefix: c.prefix, parts: map[string]*parts{}}
+	s := sorter{prefix: c.prefix, parts: map[string]*parts{}, began: time.Now()}
 	objects := c.bucket.List(&cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
 	for {
 		object, err := objects.Next(ctx)
@@ -128,6 +130,7 @@ type sorter struct {
 	prefix string
 	parts  map[string]*parts // by the key of the backup
 	newest time.Time
+	began  time.Time
 }
 
 // parts are the objects of one copy.
@@ -168,7 +171,7 @@ func (p *parts) take(object *cloud.ListObject, rest string) bool {
 	case p.seal == nil && parseSeal(rest, &p.copy):
 		p.seal = object
 	case strings.HasSuffix(rest, temporary):
-		p.pending = append(p.pending, leftover{object.Key, object.ModTime})
+		p.pending = append(p.pending, leftover{object.Key, p.copy.Time, object.ModTime})
 	default:
 		return false
 	}
@@ -177,13 +180,13 @@ func (p *parts) take(object *cloud.ListObject, rest string) bool {
 
 // sorted returns the listing.
 func (s *sorter) sorted() *listing {
-	l := &listing{newest: s.newest}
+	l := &listing{newest: s.newest, began: s.began}
 	for _, p := range s.parts {
 		if p.seal != nil {
 			whole := p.backup != nil && p.backup.Size == p.copy.Bytes
 			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.ModTime})
 		} else if p.backup != nil {
-			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.backup.ModTime})
+			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.copy.Time, p.backup.ModTime})
 		}
 		l.leftovers = append(l.leftovers, p.pending...)
 	}
