@@ -120,7 +120,8 @@ type Copies struct {
 	folder   bool   // the driver is that of a folder
 	keep     keepRule
 	partSize int
-	progress func(Progress) // never nil
+	progress func(Progress)          // never nil
+	syncDir  func(path string) error // syncDir, unless a test sets it
 }
 
 // An Option changes what [New] makes. If an Option has an invalid argument, New returns that
@@ -222,6 +223,7 @@ func New(bucket *cloud.Bucket, prefix string, opts ...Option) (*Copies, error) {
 		keep:     keepRule{last: defaultLast, days: defaultDays},
 		partSize: defaultPartSize,
 		progress: func(Progress) {},
+		syncDir:  syncDir,
 	}
 	if err := c.set(prefix, opts); err != nil {
 		return nil, fmt.Errorf("genie/blob: new copies: %w", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -90,15 +89,9 @@ func (c *Copies) checkFolder(ctx context.Context) error {
 		return named(err)
 	}
 	if !isFolder(c.bucket) {
-		return errors.New("the folder of the bucket does not exist any more")
+		return errGone
 	}
 	return nil
-}
-
-// isFolder reports whether the driver of a bucket is that of a folder, and the folder is there.
-func isFolder(bucket *cloud.Bucket) bool {
-	var info os.FileInfo
-	return bucket.As(&info)
 }
 
 // listOnce is list with one attempt.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"io"
 	"os"
-	"path/filepath"
 
 	cloud "gocloud.dev/blob"
 )
@@ -55,7 +54,11 @@ func (c *Copies) put(ctx context.Context, key string, src io.WriterTo, report fu
 	if err := object.Close(); err != nil {
 		return nil, true, w.failed(ctx, err)
 	}
-	syncFolder(file)
+	if file != nil {
+		if err := c.syncFolders(ctx); err != nil {
+			return nil, true, w.failed(ctx, err)
+		}
+	}
 	return r, true, nil
 }
 
@@ -83,18 +86,6 @@ func syncFile(file *os.File) error {
 		return nil
 	}
 	return file.Sync()
-}
-
-// syncFolder makes the name of a file durable. Not every system can sync a folder, so an
-// error does not count: a copy that a power cut takes back is missing as a whole.
-func syncFolder(file *os.File) {
-	if file == nil {
-		return
-	}
-	if folder, err := os.Open(filepath.Dir(file.Name())); err == nil {
-		_ = folder.Sync()
-		_ = folder.Close()
-	}
 }
 
 // nothing writes an empty object.
