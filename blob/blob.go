@@ -106,7 +106,7 @@ func (e *DamageError) Unwrap() []error { return []error{ErrDamaged, e.Err} }
 // A Copy is a backup in the bucket.
 type Copy struct {
 	Name   string    // the key of the backup object, with the prefix
-	Time   time.Time // when the copy was begun, by the clock of its writer
+	Time   time.Time // when the copy was begun, by the clock of its writer; or just after an older copy whose Time was ahead
 	Bytes  int64
 	SHA256 [32]byte
 }
@@ -144,8 +144,9 @@ const (
 // few that are being made or removed.
 //
 // A day without a copy does not count, so copies of a store that rarely changes stay for
-// longer than that number of days. In this way a clock that is wrong for a moment removes at
-// most one of them.
+// longer than that number of days. The day of a copy is that of its name, or that on which the
+// bucket has stored its seal, if that is earlier. In this way a clock that was ahead for a moment
+// takes the place of one day.
 func WithKeep(last, days int) Option {
 	return func(c *Copies) error {
 		if last < 1 || days < 0 {

@@ -46,8 +46,9 @@ func (c *Copies) prune(ctx context.Context, before *listing, made Copy) error {
 		return nil
 	}
 	whole, damaged := before.byHealth()
+	all := append(whole, sealedCopy{Copy: made, whole: true, stored: time.Now()})
 	var failed []error
-	for _, copy := range slices.Concat(damaged, c.keep.spare(append(whole, made))) {
+	for _, copy := range slices.Concat(damaged, c.keep.spare(all)) {
 		// The seal goes first: a backup without a seal is a leftover, and a seal without a
 		// backup would be a damaged copy.
 		failed = append(failed, c.remove(ctx, sealOf(copy), copy.Name))
@@ -57,10 +58,10 @@ func (c *Copies) prune(ctx context.Context, before *listing, made Copy) error {
 
 // byHealth returns the copies that are whole, as far as the listing shows it, and old ones
 // that are damaged. Only the first count as copies that are kept.
-func (l *listing) byHealth() (whole, damaged []Copy) {
+func (l *listing) byHealth() (whole []sealedCopy, damaged []Copy) {
 	for _, c := range l.copies {
 		if c.whole {
-			whole = append(whole, c.Copy)
+			whole = append(whole, c)
 		} else if l.isOld(c.Time, c.stored) {
 			damaged = append(damaged, c.Copy)
 		}
