@@ -65,7 +65,9 @@ import (
 // credentials that are wrong or have expired, the error is [io/fs.ErrPermission].
 var (
 	// ErrNoCopy is given by a Restore where the listing succeeded and has no copy. It is
-	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies.
+	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies. A folder
+	// that cannot be read to its end gives another error. A folder that another one is mounted
+	// over, or is not mounted, cannot be told from one without copies.
 	ErrNoCopy = &noCopyError{}
 
 	// ErrDamaged is in every [*DamageError]. If Restore returns it, there are copies, and
@@ -122,6 +124,7 @@ type Copies struct {
 	partSize int
 	progress func(Progress)          // never nil
 	syncDir  func(path string) error // syncDir, unless a test sets it
+	readDir  func(path string) error // readDir, unless a test sets it
 }
 
 // An Option changes what [New] makes. If an Option has an invalid argument, New returns that
@@ -225,6 +228,7 @@ func New(bucket *cloud.Bucket, prefix string, opts ...Option) (*Copies, error) {
 		partSize: defaultPartSize,
 		progress: func(Progress) {},
 		syncDir:  syncDir,
+		readDir:  readDir,
 	}
 	if err := c.set(prefix, opts); err != nil {
 		return nil, fmt.Errorf("genie/blob: new copies: %w", err)

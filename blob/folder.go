@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,44 @@ func (c *Copies) folderPath(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find the folder: %w", named(err))
 	}
 	return filepath.Dir(missing.Path), nil
+}
+
+// checkFolder returns an error if the folder of the prefix cannot be read to its end, or that of the
+// bucket is gone. The driver lists such a folder without a word: as far as it got, or as an empty
+// one. Services say so by themselves.
+func (c *Copies) checkFolder(ctx context.Context) error {
+	path, err := c.folderPath(ctx)
+	if err != nil {
+		return err
+	}
+	if !isFolder(c.bucket) {
+		return errGone
+	}
+	switch err := c.readDir(path); {
+	case errors.Is(err, fs.ErrNotExist): // no copy has been made yet
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the folder: %w", named(err))
+	}
+	return nil
+}
+
+// readDir reads the names in a folder, and returns the error that ends it.
+func readDir(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	for {
+		const some = 1000 // so that memory does not grow with the folder
+		switch _, err := folder.Readdirnames(some); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // syncFolders makes the name of a file in the folder of the prefix durable, and the names of the

@@ -98,3 +98,22 @@ func TestThePathOfAFolder(t *testing.T) {
 	require.Error(t, err, "a file is in the place of the folder")
 	require.False(t, errors.Is(err, fs.ErrNotExist))
 }
+
+// The disk breaks off in the middle of a folder. The driver lists what came before, which may be older
+// copies alone, or nothing.
+func TestAFolderThatBreaksOff(t *testing.T) {
+	c := inFolder(t, t.TempDir())
+	broken := func(path string) error { return &fs.PathError{Op: "readdirent", Path: path, Err: syscall.EIO} }
+	for _, value := range []string{"nothing yet", "old"} {
+		c.readDir = broken
+		s := store(t, "as it was")
+		_, err := c.Restore(t.Context(), s)
+		require.ErrorIs(t, err, syscall.EIO)
+		require.NotErrorIs(t, err, ErrNoCopy)
+		require.Equal(t, "as it was", valueOf(s))
+		_, err = c.Copy(t.Context(), s)
+		require.ErrorIs(t, err, syscall.EIO)
+		c.readDir = readDir
+		must(c.Copy(t.Context(), store(t, value)))
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	cloud "gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 )
 
 // A listing is the result of one look at the prefix.
@@ -57,7 +56,7 @@ func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 func (c *Copies) list(ctx context.Context) (*listing, error) {
 	for range listAttempts {
 		l, err := c.listOnce(ctx)
-		if err == nil && len(l.copies)+len(l.leftovers) == 0 {
+		if err == nil && c.folder {
 			err = c.checkFolder(ctx)
 		}
 		if err == nil {
@@ -78,21 +77,6 @@ const listAttempts = 1000
 
 // errBusy is not io/fs.ErrNotExist: that must mean that there is no copy.
 var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was read", listAttempts)
-
-// checkFolder returns an error if the listing of a folder is empty because the folder cannot be
-// read. The driver of folders takes it for an empty one. Services say so by themselves.
-func (c *Copies) checkFolder(ctx context.Context) error {
-	if !c.folder {
-		return nil
-	}
-	if _, err := c.bucket.Attributes(ctx, c.prefix+"any name"); gcerrors.Code(err) != gcerrors.NotFound {
-		return named(err)
-	}
-	if !isFolder(c.bucket) {
-		return errGone
-	}
-	return nil
-}
 
 // listOnce is list with one attempt.
 func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
