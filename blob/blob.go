@@ -81,8 +81,11 @@ var (
 	// ErrPrune is given beside a copy that was made: only the removal of older objects failed.
 	ErrPrune = errors.New("remove old copies")
 
-	// ErrStalled is given if no byte could be sent or received for five minutes.
-	ErrStalled = errors.New("no progress for " + stallLimit.String())
+	// ErrStalled is given if a transfer has made no progress for five minutes. Of an upload, a driver
+	// shows only that a whole part was sent. So the limit of an upload is the time that three parts
+	// take at 64 KiB a second, if that is longer: 6 min 24 s unless [WithPartSize] says otherwise. On a
+	// line that is slower than that, an upload may end with ErrStalled although it works.
+	ErrStalled = errors.New("no progress")
 )
 
 // noCopyError is a type so that ErrNoCopy is io/fs.ErrNotExist without a text of its own.
@@ -172,7 +175,8 @@ func WithKeepAll() Option {
 
 // WithPartSize sets the bytes of one part of an upload, in place of 8 MiB. Smaller parts take less
 // memory, see the package documentation. Larger parts make larger copies possible: S3 takes 10 000
-// parts, which are 78 GiB unless told. The minimum is 5 MiB. Drivers without parts, such as that
+// parts, which are 78 GiB unless told, and it takes longer to notice a line that is dead, see
+// [ErrStalled]. The minimum is 5 MiB. Drivers without parts, such as that
 // of a folder, ignore it.
 func WithPartSize(bytes int) Option {
 	return func(c *Copies) error {

@@ -80,7 +80,7 @@ var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was
 
 // listOnce is list with one attempt.
 func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
-	ctx, w := watched(ctx)
+	ctx, w := watched(ctx, stallLimit)
 	defer w.stop()
 	if err := ctx.Err(); err != nil {
 		return nil, err // the driver of folders does not look

@@ -88,7 +88,7 @@ func (l *listing) isOld(begun, stored time.Time) bool {
 // remove removes objects in their order, up to the first that fails. An object that another
 // writer has removed is no failure.
 func (c *Copies) remove(ctx context.Context, keys ...string) error {
-	ctx, w := watched(ctx)
+	ctx, w := watched(ctx, stallLimit)
 	defer w.stop()
 	for _, key := range keys {
 		err := c.bucket.Delete(ctx, key)

@@ -302,7 +302,10 @@ func TestAWriteDuringACopyIsNotMissed(t *testing.T) {
 
 // A bucket that does not answer holds a copy for stallLimit, and not for ever.
 func TestACopyThatStalls(t *testing.T) {
-	for _, kind := range []string{"list", "write", "commit", "open", "read"} {
+	const upload = 6*time.Minute + 24*time.Second
+	for kind, limit := range map[string]time.Duration{
+		"list": stallLimit, "write": upload, "commit": upload, "open": stallLimit, "read": stallLimit,
+	} {
 		t.Run(kind, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *faultyBucket) {
 				oldCopies(t, b, "old")
@@ -310,7 +313,8 @@ func TestACopyThatStalls(t *testing.T) {
 				began := time.Now()
 				_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
 				require.ErrorIs(t, err, ErrStalled)
-				require.Equal(t, stallLimit, time.Since(began))
+				require.ErrorContains(t, err, "no progress for "+limit.String())
+				require.Equal(t, limit, time.Since(began))
 				b.fail(nil)
 				require.Equal(t, []string{"old"}, requireWhole(t, b))
 			})
@@ -329,6 +333,22 @@ func TestASlowCopyDoesNotStall(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"new"}, requireWhole(t, b))
 	})
+}
+
+// An upload shows progress only when a whole part has been sent, and the client of S3 sends up to
+// 16 MiB as one.
+func TestLargePartsOnASlowLineDoNotStall(t *testing.T) {
+	for part, held := range map[int]int{minPartSize: 16 << 20, defaultPartSize: 3 * defaultPartSize, 64 << 20: 3 * 64 << 20} {
+		inBubble(t, func(t *testing.T, b *faultyBucket) {
+			b.fail(func(_ context.Context, o op) error {
+				if o.kind == "commit" {
+					time.Sleep(time.Duration(held/slowest)*time.Second - time.Millisecond)
+				}
+				return nil
+			})
+			must(b.copies(t, WithPartSize(part)).Copy(t.Context(), store(t, "new")))
+		})
+	}
 }
 
 func TestAnIntervalMustBePositive(t *testing.T) {

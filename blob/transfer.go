@@ -20,7 +20,7 @@ const concurrency = 2
 // context that is cancelled before the Close keeps each of them from it, so that is the order
 // here on every way out, a panic of src included.
 func (c *Copies) put(ctx context.Context, key string, src io.WriterTo, report func(int64)) (r *receiver, committed bool, err error) {
-	ctx, w := watched(ctx)
+	ctx, w := watched(ctx, c.uploadLimit())
 	defer w.stop()
 	var file *os.File
 	object, err := c.bucket.NewWriter(ctx, key, c.writerOptions(&file))
