@@ -26,7 +26,7 @@ import (
 // A copy that takes more than 12 hours by the clock, as on a machine that slept meanwhile, is given up:
 // a day after its beginning another writer may remove it as a leftover.
 //
-// Copy takes one listing, two objects that are stored, and one that is read, and one or two
+// Copy takes one request for each 1000 objects that are listed, two objects that are stored, and one that is read, and one or two
 // requests for each object that it removes. The store goes on meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 	before, err := c.list(ctx)

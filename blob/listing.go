@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -86,21 +85,35 @@ func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
 		return nil, err // the driver of folders does not look
 	}
 	s := sorter{prefix: c.prefix, parts: map[string]*parts{}, began: time.Now()}
-	objects := c.bucket.List(&cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
-	for {
-		object, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return s.sorted(), nil
-		}
+	size := pageSize
+	for token := cloud.FirstPageToken; len(token) > 0; {
+		objects, next, err := c.bucket.ListPage(ctx, token, size, &cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
 		if err != nil {
 			return nil, w.failed(ctx, err)
 		}
 		w.moved()
-		if !object.IsDir {
-			s.add(object)
+		for _, object := range objects {
+			if !object.IsDir {
+				s.add(object)
+			}
+		}
+		token = next
+		if c.folder {
+			size *= pageGrowth
 		}
 	}
+	return s.sorted(), nil
 }
+
+const (
+	// pageSize is as many objects as S3 lists in one answer.
+	pageSize = 1000
+
+	// pageGrowth is how much larger each page of a folder is than the one before. For each page the
+	// driver reads the whole folder, so pages of one size would take a time that grows with the square of
+	// the objects. One page for all would take memory for objects that are not there.
+	pageGrowth = 8
+)
 
 // A sorter puts objects of one copy together.
 type sorter struct {
@@ -113,14 +126,21 @@ type sorter struct {
 // parts are the objects of one copy.
 type parts struct {
 	copy    Copy
-	backup  *cloud.ListObject // nil if missing
-	seal    *cloud.ListObject // nil if missing
-	pending []leftover        // files that package fileblob had not finished
+	backup  object
+	seal    object
+	pending []leftover // files that package fileblob had not finished
+}
+
+// An object is what is kept of one that is listed: what a driver gives is many times as large.
+type object struct {
+	found  bool
+	bytes  int64
+	stored time.Time
 }
 
 // add takes an object, unless its name is none that this package gives.
-func (s *sorter) add(object *cloud.ListObject) {
-	name := strings.TrimPrefix(object.Key, s.prefix)
+func (s *sorter) add(found *cloud.ListObject) {
+	name := strings.TrimPrefix(found.Key, s.prefix)
 	if len(name) < nameSize {
 		return
 	}
@@ -133,22 +153,22 @@ func (s *sorter) add(object *cloud.ListObject) {
 	if p == nil {
 		p = &parts{copy: Copy{Name: key, Time: at}}
 	}
-	if p.take(object, name[nameSize:]) {
+	if p.take(found, name[nameSize:]) {
 		s.parts[key] = p
-		s.newest = latest(s.newest, object.ModTime)
+		s.newest = latest(s.newest, found.ModTime)
 	}
 }
 
 // take takes an object by the rest of its name, behind that of the backup, and reports whether
 // it is part of the copy.
-func (p *parts) take(object *cloud.ListObject, rest string) bool {
+func (p *parts) take(found *cloud.ListObject, rest string) bool {
 	switch {
 	case rest == "":
-		p.backup = object
-	case p.seal == nil && parseSeal(rest, &p.copy):
-		p.seal = object
+		p.backup = object{true, found.Size, found.ModTime}
+	case !p.seal.found && parseSeal(rest, &p.copy):
+		p.seal = object{true, found.Size, found.ModTime}
 	case strings.HasSuffix(rest, temporary):
-		p.pending = append(p.pending, leftover{object.Key, p.copy.Time, object.ModTime})
+		p.pending = append(p.pending, leftover{found.Key, p.copy.Time, found.ModTime})
 	default:
 		return false
 	}
@@ -159,11 +179,11 @@ func (p *parts) take(object *cloud.ListObject, rest string) bool {
 func (s *sorter) sorted() *listing {
 	l := &listing{newest: s.newest, began: s.began}
 	for _, p := range s.parts {
-		if p.seal != nil {
-			whole := p.backup != nil && p.backup.Size == p.copy.Bytes
-			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.ModTime})
-		} else if p.backup != nil {
-			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.copy.Time, p.backup.ModTime})
+		if p.seal.found {
+			whole := p.backup.found && p.backup.bytes == p.copy.Bytes
+			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.stored})
+		} else if p.backup.found {
+			l.leftovers = append(l.leftovers, leftover{p.copy.Name, p.copy.Time, p.backup.stored})
 		}
 		l.leftovers = append(l.leftovers, p.pending...)
 	}
