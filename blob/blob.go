@@ -1,7 +1,7 @@
 // Package blob keeps copies of a [genie.Store] in a bucket: S3, Google Cloud Storage,
 // Azure, a folder, and each other service that gocloud.dev/blob has a driver for.
 //
-//	bucket, err := fileblob.OpenBucket("/mnt/backups", &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+//	bucket, err := fileblob.OpenBucket("/mnt/backups/genie", &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 //	…
 //	copies, err := blob.New(bucket, "app")
 //	…
@@ -164,9 +164,11 @@ func WithKeep(last, days int) Option {
 	}
 }
 
-// WithKeepAll removes nothing, ever: for credentials that may not delete, so that a program
-// that is taken over cannot remove its own copies. A lifecycle rule of the bucket can remove
-// old objects instead; it must not remove the newest copy of a store that does not change.
+// WithKeepAll removes nothing, ever: for credentials that may not delete. A program that is taken
+// over can still write other contents in the place of its copies, as the right to write allows
+// that. Only a bucket that keeps old versions of objects, or locks them, saves the copies then.
+// A lifecycle rule of the bucket can remove old objects; it must not remove the newest copy of a
+// store that does not change.
 func WithKeepAll() Option {
 	return func(c *Copies) error {
 		c.keep = keepRule{all: true}

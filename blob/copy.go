@@ -19,22 +19,27 @@ import (
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
 // were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
-// or a folder could not be synced after it, the copy may be there, whole. An error that is [io/fs.ErrPermission] says that the
-// bucket refuses access. [context.Canceled] and the like say that ctx has ended, and
-// [ErrStalled] that the bucket does not answer.
+// or a folder could not be synced after it, the copy may be there, whole. An error that is
+// [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like say
+// that ctx has ended, and [ErrStalled] that the bucket does not answer.
 //
 // A copy that takes more than 12 hours by the clock, as on a machine that slept meanwhile, is given up:
 // a day after its beginning another writer may remove it as a leftover.
 //
-// Copy takes one request for each 1000 objects that are listed, two objects that are stored, and one that is read, and one or two
-// requests for each object that it removes. The store goes on meanwhile.
+// Copy takes one request for each 1000 objects that are listed, two objects that are stored, one
+// that is read, and one or two requests for each object that it removes. The store goes on
+// meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 	before, err := c.list(ctx)
 	if err != nil {
 		return Copy{}, fmt.Errorf("genie/blob: copy: list: %w", err)
 	}
 	swept := c.sweep(ctx, before)
-	made, err := c.make(ctx, c.prefix+newName(before.next(time.Now())), src)
+	var made Copy
+	name, err := before.newName()
+	if err == nil {
+		made, err = c.make(ctx, c.prefix+name, src)
+	}
 	if err != nil {
 		return Copy{}, fmt.Errorf("genie/blob: copy: %w", errors.Join(err, swept))
 	}

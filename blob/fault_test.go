@@ -492,3 +492,26 @@ func TestDamagedCopiesDoNotCount(t *testing.T) {
 		require.Contains(t, found, older, "the third of the copies that are whole")
 	}
 }
+
+// A name has room for years of four digits. A copy with a longer name would never be listed.
+func TestNoCopyBehindTheLastYear(t *testing.T) {
+	b := newFaultyBucket()
+	last := Copy{Name: "app/" + newName(time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC))}
+	b.put(last.Name, nil, time.Now())
+	b.put(sealOf(last), nil, time.Now())
+	_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "new"))
+	require.ErrorContains(t, err, "no name sorts behind that of "+last.Name)
+	require.Len(t, b.contents(), 2)
+}
+
+// Writers on one prefix share one rule of copies that stay, and so one number of newest copies: a
+// writer that is busy takes the places of one that is not.
+func TestWritersShareOneRule(t *testing.T) {
+	b := newFaultyBucket()
+	rare := must(b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "rare")))
+	for range 3 {
+		require.Contains(t, must(b.copies(t).List(t.Context())), rare)
+		must(b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "busy")))
+	}
+	require.NotContains(t, must(b.copies(t).List(t.Context())), rare)
+}

@@ -81,8 +81,8 @@ var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was
 func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
 	ctx, w := watched(ctx, stallLimit)
 	defer w.stop()
-	if err := ctx.Err(); err != nil {
-		return nil, err // the driver of folders does not look
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // the driver of folders does not look
 	}
 	s := sorter{prefix: c.prefix, parts: map[string]*parts{}, began: time.Now()}
 	size := pageSize
@@ -190,6 +190,15 @@ func (s *sorter) sorted() *listing {
 	slices.SortFunc(l.copies, func(a, b sealedCopy) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.leftovers, func(a, b leftover) int { return strings.Compare(a.key, b.key) })
 	return l
+}
+
+// newName returns the name of a new copy.
+func (l *listing) newName() (string, error) {
+	name := newName(l.next(time.Now()))
+	if _, ok := timeOf(name); !ok {
+		return "", fmt.Errorf("no name sorts behind that of %s, whose year is the last that names can have", l.copies[len(l.copies)-1].Name)
+	}
+	return name, nil
 }
 
 // next returns the time for the name of a new copy: now, or just after the newest copy if its

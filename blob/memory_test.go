@@ -79,12 +79,12 @@ func TestTheWorkOfAListingIsThatOfItsCopies(t *testing.T) {
 	path := t.TempDir()
 	copies, err := blob.New(folder(t, path), "")
 	require.NoError(t, err)
-	const many = 5000
+	const many = 3000
 	plantCopies(t, path, many)
 	var found []blob.Copy
 	bytes := allocated(func() { found, err = copies.List(t.Context()) })
 	require.NoError(t, err)
 	require.Len(t, found, many)
-	require.Less(t, bytes/many, uint64(15_000))
+	require.Less(t, bytes/many, uint64(12_000))
 	t.Logf("%d bytes for each copy were allocated", bytes/many)
 }

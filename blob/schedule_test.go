@@ -179,6 +179,52 @@ func TestStopGivesUpACopyThatHangs(t *testing.T) {
 	}
 }
 
+// A later Stop is in more of a hurry than the first.
+func TestALaterStopGivesTheCopyUp(t *testing.T) {
+	for name, before := range map[string]time.Duration{"the copy in progress": time.Minute, "the last copy": 0} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *faultyBucket) {
+				b.fail(hangs("write"))
+				schedule := start(t, b, store(t, "1"))
+				after(before)
+				first := make(chan error)
+				go func() { first <- schedule.Stop(t.Context()) }()
+				after(time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				require.ErrorIs(t, schedule.Stop(ctx), context.DeadlineExceeded)
+				require.Equal(t, time.Second, time.Since(began))
+				require.ErrorIs(t, <-first, context.DeadlineExceeded)
+			})
+		})
+	}
+}
+
+// The longest time that a write is in no copy: it comes just after a copy was begun.
+func TestAWriteIsCopiedAfterTwoCopiesAndAnInterval(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *faultyBucket) {
+		const took = 50 * time.Second
+		s := store(t, "1")
+		b.fail(func(_ context.Context, o op) error {
+			if o.kind == "open" {
+				time.Sleep(took)
+			}
+			return nil
+		})
+		schedule := start(t, b, s)
+		after(time.Minute + time.Nanosecond)
+		s.Set("value", "2")
+		after(took + time.Minute + took - 2*time.Nanosecond)
+		require.Equal(t, uint64(1), schedule.Stats().Copies)
+		after(2 * time.Nanosecond)
+		require.Equal(t, uint64(2), schedule.Stats().Copies)
+		b.fail(nil)
+		require.Equal(t, []string{"1", "2"}, requireWhole(t, b))
+		require.NoError(t, schedule.Stop(t.Context()))
+	})
+}
+
 func TestStopWaitsForTheCopyInProgress(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
 		goOn := make(chan struct{})
@@ -356,6 +402,11 @@ func TestAnIntervalMustBePositive(t *testing.T) {
 		_, err := newFaultyBucket().copies(t).Start(store(t, "1"), every)
 		require.ErrorIs(t, err, fs.ErrInvalid)
 	}
+}
+
+func TestANilStoreIsRefused(t *testing.T) {
+	_, err := newFaultyBucket().copies(t).Start(nil, time.Hour)
+	require.ErrorIs(t, err, fs.ErrInvalid)
 }
 
 // The detector of the tests above.
