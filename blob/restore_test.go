@@ -252,3 +252,16 @@ func TestASealThatIsListedWithoutItsBackup(t *testing.T) {
 	require.Equal(t, Restored{Copy: newer}, restored)
 	require.Equal(t, "newer", valueOf(s))
 }
+
+// S3 may refuse access to an object that is missing, if the right to list is bound to a prefix. A backup
+// that is missing cannot be told from one that may not be read then, so no older copy is taken.
+func TestAMissingBackupThatIsRefused(t *testing.T) {
+	b, _, newer := twoCopies(t)
+	require.NoError(t, b.Delete(t.Context(), newer.Name, nil))
+	b.fail(at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errRefused))
+	s := store(t, "as it was")
+	_, err := b.copies(t).Restore(t.Context(), s)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.NotErrorIs(t, err, ErrDamaged)
+	require.Equal(t, "as it was", valueOf(s))
+}
