@@ -39,7 +39,8 @@
 // leftovers of a copy that was not finished are removed by a later copy. By then two clocks say that
 // they are a day behind, that of the writer and that of the bucket. If no newer object is there,
 // seven days must have passed. A copy that takes more than 12 hours is given up, so no copy is
-// sealed whose backup another writer may have removed.
+// sealed whose backup another writer may have removed, unless a clock is wrong by half a day or
+// more.
 //
 // # Memory
 //
@@ -48,8 +49,8 @@
 // TestTheMemoryOfACopyToS3, and 10 MB for a copy of 4 MB. Into a folder it is 0.2 MB
 // (BenchmarkCopy). The check of a backup that is read back holds the longest key or value, too.
 // The listing that each copy and each Restore begins with allocates 5 to 8 kB for each copy that is
-// there (BenchmarkList, of a folder). While a copy is made, the store goes on; the copy keeps a view, whose cost
-// [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
+// there (BenchmarkList, of a folder). While a copy is made, the store goes on; the copy keeps a
+// view, whose cost [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
 // says.
 package blob
 
@@ -109,10 +110,11 @@ func (e *DamageError) Error() string {
 // Unwrap returns [ErrDamaged] and e.Err.
 func (e *DamageError) Unwrap() []error { return []error{ErrDamaged, e.Err} }
 
-// A Copy is a backup in the bucket.
+// A Copy is a backup in the bucket. Its Time is when it was begun, by the clock of its writer, or
+// just after the Time of an older copy if that was ahead of the clock.
 type Copy struct {
-	Name   string    // the key of the backup object, with the prefix
-	Time   time.Time // when the copy was begun, by the clock of its writer; or just after an older copy whose Time was ahead
+	Name   string // the key of the backup object, with the prefix
+	Time   time.Time
 	Bytes  int64
 	SHA256 [32]byte
 }
