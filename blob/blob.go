@@ -68,8 +68,8 @@ import (
 var (
 	// ErrNoCopy is given by a Restore where the listing succeeded and has no copy. It is
 	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies. A folder
-	// that cannot be read to its end gives another error. A folder that another one is mounted
-	// over, or is not mounted, cannot be told from one without copies.
+	// that cannot be read to its end gives another error. Only a mount point whose disk is not
+	// mounted looks like a folder without copies.
 	ErrNoCopy = &noCopyError{}
 
 	// ErrDamaged is in every [*DamageError]. If Restore returns it, there are copies, and

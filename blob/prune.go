@@ -21,7 +21,8 @@ const (
 // sweep removes old leftovers. They are no copies, so this needs no newer copy, and comes first:
 // a full bucket may have room then.
 //
-// Invariant: no leftover is removed that its writer can still seal, unless two clocks are wrong.
+// Invariant: no leftover is removed that its writer can still seal, unless two clocks are wrong, or
+// that of this process is a week ahead.
 func (c *Copies) sweep(ctx context.Context, l *listing) error {
 	if c.keep.all {
 		return nil

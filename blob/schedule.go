@@ -60,7 +60,8 @@ type Stats struct {
 // that two copies take: a write that comes just after a copy was begun waits for its end, for an
 // interval, and for the next copy. Each copy that fails adds its time and an interval.
 //
-// If a copy fails, all older ones are as they were, the error goes to [Schedule.Errors] and [Schedule.Stats], and the next copy tries again.
+// If a copy fails, all older ones are as they were, the error goes to [Schedule.Errors] and
+// [Schedule.Stats], and the next copy tries again.
 //
 // A schedule has one goroutine and keeps the store alive until [Schedule.Stop]. A nil store, or an
 // interval that is not positive, gives an error that is [io/fs.ErrInvalid].
