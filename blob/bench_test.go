@@ -44,6 +44,25 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
+// BenchmarkList measures a listing of a folder, and reports the time for each copy.
+func BenchmarkList(b *testing.B) {
+	for _, many := range []int{54, 1000, 10_000} {
+		b.Run(strconv.Itoa(many), func(b *testing.B) {
+			path := b.TempDir()
+			copies, err := blob.New(folder(b, path), "")
+			require.NoError(b, err)
+			plantCopies(b, path, many)
+			b.ReportAllocs()
+			for b.Loop() {
+				found, err := copies.List(b.Context())
+				require.NoError(b, err)
+				require.Len(b, found, many)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(many), "µs/copy")
+		})
+	}
+}
+
 // BenchmarkGetsBeside measures how long a Get takes while nothing else happens, while the store
 // writes a backup, and while it is copied into a folder. The three take turns, so that whatever else
 // the machine does meets them alike. The store has half a million entries. Each of 4 goroutines

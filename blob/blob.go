@@ -1,7 +1,7 @@
 // Package blob keeps copies of a [genie.Store] in a bucket: S3, Google Cloud Storage,
 // Azure, a folder, and each other service that gocloud.dev/blob has a driver for.
 //
-//	bucket, err := fileblob.OpenBucket("/mnt/backups", &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+//	bucket, err := fileblob.OpenBucket("/mnt/backups/genie", &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 //	…
 //	copies, err := blob.New(bucket, "app")
 //	…
@@ -36,15 +36,21 @@
 //
 // The newest copies stay, and the last copy of each day for some time: see [WithKeep]. Copies
 // are removed after a newer copy has been read back and sealed, and at no other time. The
-// leftovers of copies that were not finished are removed a day later.
+// leftovers of a copy that was not finished are removed by a later copy. By then two clocks say that
+// they are a day behind, that of the writer and that of the bucket. If no newer object is there,
+// seven days must have passed. A copy that takes more than 12 hours is given up, so no copy is
+// sealed whose backup another writer may have removed, unless a clock is wrong by half a day or
+// more.
 //
 // # Memory
 //
-// The memory of a copy does not grow with the store. On S3 it is three parts of an upload, 8 MiB
-// each unless [WithPartSize] says otherwise, and some 30 MB more: 53 MB at most in
+// The memory of a copy does not grow with the number of entries. On S3 it is three parts of an
+// upload, 8 MiB each unless [WithPartSize] says otherwise, and some 30 MB more: 53 MB at most in
 // TestTheMemoryOfACopyToS3, and 10 MB for a copy of 4 MB. Into a folder it is 0.2 MB
-// (BenchmarkCopy). While a copy is made, the store goes on; the copy keeps a view, whose cost
-// [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
+// (BenchmarkCopy). The check of a backup that is read back holds the longest key or value, too.
+// The listing that each copy and each Restore begins with allocates 5 to 8 kB for each copy that is
+// there (BenchmarkList, of a folder). While a copy is made, the store goes on; the copy keeps a
+// view, whose cost [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
 // says.
 package blob
 
@@ -61,7 +67,9 @@ import (
 // credentials that are wrong or have expired, the error is [io/fs.ErrPermission].
 var (
 	// ErrNoCopy is given by a Restore where the listing succeeded and has no copy. It is
-	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies.
+	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies. A folder
+	// that cannot be read to its end gives another error. Only a mount point whose disk is not
+	// mounted looks like a folder without copies.
 	ErrNoCopy = &noCopyError{}
 
 	// ErrDamaged is in every [*DamageError]. If Restore returns it, there are copies, and
@@ -75,8 +83,11 @@ var (
 	// ErrPrune is given beside a copy that was made: only the removal of older objects failed.
 	ErrPrune = errors.New("remove old copies")
 
-	// ErrStalled is given if no byte could be sent or received for five minutes.
-	ErrStalled = errors.New("no progress for " + stallLimit.String())
+	// ErrStalled is given if a transfer has made no progress for five minutes. Of an upload, a driver
+	// shows only that a whole part was sent. So the limit of an upload is the time that three parts
+	// take at 64 KiB a second, if that is longer: 6 min 24 s unless [WithPartSize] says otherwise. On a
+	// line that is slower than that, an upload may end with ErrStalled although it works.
+	ErrStalled = errors.New("no progress")
 )
 
 // noCopyError is a type so that ErrNoCopy is io/fs.ErrNotExist without a text of its own.
@@ -99,10 +110,11 @@ func (e *DamageError) Error() string {
 // Unwrap returns [ErrDamaged] and e.Err.
 func (e *DamageError) Unwrap() []error { return []error{ErrDamaged, e.Err} }
 
-// A Copy is a backup in the bucket.
+// A Copy is a backup in the bucket. Its Time is when it was begun, by the clock of its writer, or
+// just after the Time of an older copy if that was ahead of the clock.
 type Copy struct {
-	Name   string    // the key of the backup object, with the prefix
-	Time   time.Time // when the copy was begun, by the clock of its writer
+	Name   string // the key of the backup object, with the prefix
+	Time   time.Time
 	Bytes  int64
 	SHA256 [32]byte
 }
@@ -116,7 +128,9 @@ type Copies struct {
 	folder   bool   // the driver is that of a folder
 	keep     keepRule
 	partSize int
-	progress func(Progress) // never nil
+	progress func(Progress)          // never nil
+	syncDir  func(path string) error // syncDir, unless a test sets it
+	readDir  func(path string) error // readDir, unless a test sets it
 }
 
 // An Option changes what [New] makes. If an Option has an invalid argument, New returns that
@@ -139,8 +153,9 @@ const (
 // few that are being made or removed.
 //
 // A day without a copy does not count, so copies of a store that rarely changes stay for
-// longer than that number of days. In this way a clock that is wrong for a moment removes at
-// most one of them.
+// longer than that number of days. The day of a copy is that of its name, or that on which the
+// bucket has stored its seal, if that is earlier. In this way a clock that was ahead for a moment
+// takes the place of one day.
 func WithKeep(last, days int) Option {
 	return func(c *Copies) error {
 		if last < 1 || days < 0 {
@@ -151,9 +166,11 @@ func WithKeep(last, days int) Option {
 	}
 }
 
-// WithKeepAll removes nothing, ever: for credentials that may not delete, so that a program
-// that is taken over cannot remove its own copies. A lifecycle rule of the bucket can remove
-// old objects instead; it must not remove the newest copy of a store that does not change.
+// WithKeepAll removes nothing, ever: for credentials that may not delete. A program that is taken
+// over can still write other contents in the place of its copies, as the right to write allows
+// that. Only a bucket that keeps old versions of objects, or locks them, saves the copies then.
+// A lifecycle rule of the bucket can remove old objects; it must not remove the newest copy of a
+// store that does not change.
 func WithKeepAll() Option {
 	return func(c *Copies) error {
 		c.keep = keepRule{all: true}
@@ -163,7 +180,8 @@ func WithKeepAll() Option {
 
 // WithPartSize sets the bytes of one part of an upload, in place of 8 MiB. Smaller parts take less
 // memory, see the package documentation. Larger parts make larger copies possible: S3 takes 10 000
-// parts, which are 78 GiB unless told. The minimum is 5 MiB. Drivers without parts, such as that
+// parts, which are 78 GiB unless told, and it takes longer to notice a line that is dead, see
+// [ErrStalled]. The minimum is 5 MiB. Drivers without parts, such as that
 // of a folder, ignore it.
 func WithPartSize(bytes int) Option {
 	return func(c *Copies) error {
@@ -218,6 +236,8 @@ func New(bucket *cloud.Bucket, prefix string, opts ...Option) (*Copies, error) {
 		keep:     keepRule{last: defaultLast, days: defaultDays},
 		partSize: defaultPartSize,
 		progress: func(Progress) {},
+		syncDir:  syncDir,
+		readDir:  readDir,
 	}
 	if err := c.set(prefix, opts); err != nil {
 		return nil, fmt.Errorf("genie/blob: new copies: %w", err)

@@ -12,22 +12,34 @@ import (
 // a backup. When Copy returns a nil error, the copy is stored, was read back and compared, and is
 // sealed; and the copies that [WithKeep] does not keep are removed.
 //
+// While a copy is read back, Copy checks its form, too: it is one JSON object of strings, or of values
+// with deadlines, and nothing follows. If src has written anything else, no copy is made, and the
+// error is [io/fs.ErrInvalid]. A Write that has failed fails the copy, also if src ignores its error.
+//
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
 // were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
-// the copy may be there, whole. An error that is [io/fs.ErrPermission] says that the
-// bucket refuses access. [context.Canceled] and the like say that ctx has ended, and
-// [ErrStalled] that the bucket does not answer.
+// or a folder could not be synced after it, the copy may be there, whole. An error that is
+// [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like say
+// that ctx has ended, and [ErrStalled] that the bucket does not answer.
 //
-// Copy takes one listing, two objects that are stored, and one that is read, and one or two
-// requests for each object that it removes. The store goes on meanwhile.
+// A copy that takes more than 12 hours by the clock, as on a machine that slept meanwhile, is given up:
+// a day after its beginning another writer may remove it as a leftover.
+//
+// Copy takes one request for each 1000 objects that are listed, two objects that are stored, one
+// that is read, and one or two requests for each object that it removes. The store goes on
+// meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 	before, err := c.list(ctx)
 	if err != nil {
 		return Copy{}, fmt.Errorf("genie/blob: copy: list: %w", err)
 	}
 	swept := c.sweep(ctx, before)
-	made, err := c.make(ctx, c.prefix+newName(before.next(time.Now())), src)
+	var made Copy
+	name, err := before.newName()
+	if err == nil {
+		made, err = c.make(ctx, c.prefix+name, src)
+	}
 	if err != nil {
 		return Copy{}, fmt.Errorf("genie/blob: copy: %w", errors.Join(err, swept))
 	}
@@ -39,6 +51,7 @@ func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 
 // make stores a backup, reads it back and seals it.
 func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, error) {
+	began := time.Now().Round(0)
 	r, committed, err := c.put(ctx, key, src, func(n int64) { c.progress(Progress{Storing, key, n, 0}) })
 	if err != nil {
 		return Copy{}, c.takeBack(ctx, committed, fmt.Errorf("store %s: %w", key, err), key)
@@ -46,15 +59,44 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	made := Copy{Name: key, Bytes: r.bytes}
 	made.Time, _ = timeOf(key[len(c.prefix):])
 	r.sum.Sum(made.SHA256[:0])
-	if err := c.read(ctx, made, ReadingBack, readAll); err != nil {
+	if err := c.read(ctx, made, ReadingBack, readBackup); err != nil {
 		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
+	}
+	if err := c.seal(ctx, made, began); err != nil {
+		return Copy{}, err
+	}
+	return made, nil
+}
+
+// sealLimit is how long a copy may take. An unfinished copy is removed at leftoverAge, and must not be
+// sealed then. The half is for clocks that differ. A copy of 50 GB has this time on a line of
+// 10 Mbit/s.
+const sealLimit = leftoverAge / 2
+
+// seal seals a copy that was read back, unless another writer may have removed it since it was begun.
+// After a machine has slept, the seal may arrive late although it was sent in time.
+func (c *Copies) seal(ctx context.Context, made Copy, began time.Time) error {
+	if err := late(began); err != nil {
+		return c.takeBack(ctx, true, err, made.Name)
 	}
 	if _, committed, err := c.put(ctx, sealOf(made), nothing{}, func(int64) {}); err != nil {
 		// If the answer was lost, the copy is sealed or may be soon, so the backup must stay.
 		refused := !committed || isDenied(err)
-		return Copy{}, c.takeBack(ctx, refused, fmt.Errorf("seal %s: %w", key, err), sealOf(made), key)
+		return c.takeBack(ctx, refused, fmt.Errorf("seal %s: %w", made.Name, err), sealOf(made), made.Name)
 	}
-	return made, nil
+	if err := late(began); err != nil {
+		return c.takeBack(ctx, true, err, sealOf(made), made.Name)
+	}
+	return nil
+}
+
+// late returns an error if a copy that was begun is not to be sealed any more. began has no monotonic
+// clock, which stands still while a machine sleeps.
+func late(began time.Time) error {
+	if time.Now().Round(0).Sub(began) > sealLimit {
+		return fmt.Errorf("given up: more than %v have passed since the copy was begun", sealLimit)
+	}
+	return nil
 }
 
 // takeBackTime is how long an error may be held up by the removal of its backup.

@@ -90,7 +90,10 @@ func open(ctx context.Context, path string, copies *blob.Copies) (*genie.Store, 
 	if err != nil { // it is not known what the bucket has, so do not start without it
 		return nil, errors.Join(err, store.Close())
 	}
-	return store, store.Backup()
+	if err := store.Backup(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
 }
 
 func ExampleCopies_List() {

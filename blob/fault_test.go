@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -337,43 +338,180 @@ func TestAnotherWriterPrunes(t *testing.T) {
 	}
 }
 
-// Leftovers of a day stay: they may be the work of another writer.
-func TestLeftoversStayForADay(t *testing.T) {
+// plant puts an object into a bucket that a writer has begun, and the bucket has stored, before now.
+func plant(b *faultyBucket, begun, stored time.Duration, text string) (key string) {
 	now := time.Now()
-	for age, stays := range map[time.Duration]bool{time.Hour: true, leftoverAge - time.Minute: true, leftoverAge + time.Minute: false} {
-		b := newFaultyBucket()
-		b.put("app/"+newName(now), []byte("{"), now.Add(-age))
-		b.put("app/"+newName(now)+".0f.tmp", nil, now.Add(-age))
-		other := Copy{Name: "app/" + newName(now), Bytes: 2}
-		b.put(other.Name, []byte("{}"), now)
-		b.put(sealOf(other), nil, now)
-		_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
-		require.NoError(t, err)
-		want := 4
-		if stays {
-			want = 6
-		}
-		require.Len(t, b.contents(), want, age)
+	key = "app/" + newName(now.Add(-begun))
+	b.put(key, []byte(text), now.Add(-stored))
+	return key
+}
+
+// plantCopy puts a sealed copy into a bucket. Its backup has missing bytes fewer than the seal says.
+func plantCopy(b *faultyBucket, begun, stored time.Duration, missing int) Copy {
+	key := plant(b, begun, stored, "{}")
+	made := Copy{Name: key, Bytes: int64(2 + missing), SHA256: sha256.Sum256([]byte("{}"))}
+	made.Time, _ = timeOf(strings.TrimPrefix(key, "app/"))
+	b.put(sealOf(made), nil, time.Now().Add(-stored))
+	return made
+}
+
+// A leftover may be the work of another writer. It is removed only if two clocks say that it is old.
+func TestLeftoversStayForADay(t *testing.T) {
+	const hour, old, forgotten = time.Hour, leftoverAge + time.Minute, forgottenAge + time.Minute
+	for name, tt := range map[string]struct {
+		begun, stored, newest time.Duration // before now
+		stays                 bool
+	}{
+		"an hour":                                    {hour, hour, 0, true},
+		"almost a day":                               {leftoverAge - time.Minute, leftoverAge - time.Minute, 0, true},
+		"a day":                                      {old, old, 0, false},
+		"the bucket's clock was ahead":               {hour, hour, -10 * forgotten, true},
+		"the bucket's clock was behind":              {hour, forgotten, 0, true},
+		"the writer's clock was behind":              {forgotten, hour, 0, true},
+		"two days, and nothing is newer":             {2 * old, 2 * old, 2 * old, true},
+		"a week, and nothing is newer":               {forgotten, forgotten, forgotten, false},
+		"a week by the writer, a day by the bucket":  {forgotten, old, old, true},
+		"a day by the writer, a week by the bucket":  {old, forgotten, forgotten, true},
+		"a name that is ahead, as behind one":        {-forgotten, old, 0, true},
+		"a day, and the newest object is from ahead": {old, old, -forgotten, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newFaultyBucket()
+			backup := plant(b, tt.begun, tt.stored, "{")
+			b.put(backup+".0f.tmp", nil, time.Now().Add(-tt.stored))
+			plantCopy(b, tt.newest, tt.newest, 0)
+			must(b.copies(t).Copy(t.Context(), store(t, "new")))
+			want := 4
+			if tt.stays {
+				want = 6
+			}
+			require.Len(t, b.contents(), want)
+		})
 	}
+}
+
+// While a writer waits before its seal, another one comes and goes. Whatever the clocks say, a copy
+// that counts has its backup.
+func TestAWriterThatWaits(t *testing.T) {
+	waits := map[string]func(b *faultyBucket){
+		"one object has a time that is ahead": func(b *faultyBucket) { plantCopy(b, 0, -2*leftoverAge, 0) },
+		"the machine sleeps":                  func(*faultyBucket) { time.Sleep(leftoverAge + time.Hour) },
+	}
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *faultyBucket) {
+				must(b.copies(t).Copy(t.Context(), store(t, "old")))
+				wait, others := sync.OnceFunc(func() { wait(b) }), 0
+				copies := b.copies(t, WithKeep(1, 0), WithProgress(func(p Progress) {
+					if p.Action != ReadingBack || p.Bytes < p.Total || others == 2 {
+						return
+					}
+					wait()
+					for ; others < 2; others++ { // the first makes the leftover old, the second removes it
+						must(b.copies(t).Copy(context.Background(), store(t, "other")))
+					}
+				}))
+				made, err := copies.Copy(t.Context(), store(t, "new"))
+				if err == nil {
+					require.NoError(t, copies.Verify(t.Context(), made))
+				} else {
+					require.ErrorContains(t, err, "12h0m0s have passed")
+					require.NotErrorIs(t, err, ErrPrune)
+				}
+				for _, found := range must(b.copies(t).List(t.Context())) {
+					require.NoError(t, b.copies(t).Verify(t.Context(), found))
+				}
+			})
+		})
+	}
+}
+
+// A machine sleeps while its seal is on the way.
+func TestASealThatComesLate(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *faultyBucket) {
+		must(b.copies(t).Copy(t.Context(), store(t, "old")))
+		b.fail(func(_ context.Context, o op) error {
+			if o.kind == "committed" && strings.HasSuffix(o.key, sealed) {
+				time.Sleep(leftoverAge)
+			}
+			return nil
+		})
+		_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "new"))
+		require.ErrorContains(t, err, "12h0m0s have passed")
+		b.fail(nil)
+		require.Equal(t, []string{"old"}, requireWhole(t, b))
+		require.Len(t, b.contents(), 2)
+	})
+}
+
+// A writer whose clock is right does not remove what another one is writing because the bucket
+// has a time that is ahead.
+func TestATimeAheadDoesNotStarveWriters(t *testing.T) {
+	b := newFaultyBucket()
+	plantCopy(b, 0, -leftoverAge-time.Hour, 0)
+	copies := b.copies(t)
+	var pending string
+	must(copies.Copy(t.Context(), writer(func(w io.Writer) (int64, error) {
+		pending = plant(b, 0, 0, "{") + ".0f.tmp"
+		b.put(pending, nil, time.Now())
+		must(copies.Copy(t.Context(), store(t, "other")))
+		return writes("{}")(w)
+	})))
+	require.Contains(t, b.contents(), pending)
+}
+
+// A killed process leaves a part that fills the bucket. No newer object ever tells its age.
+func TestALeftoverThatFillsTheBucket(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *faultyBucket) {
+		must(b.copies(t).Copy(t.Context(), store(t, "old")))
+		after(time.Hour)
+		b.put(plant(b, 0, 0, "")+".18c3f.tmp", make([]byte, 500), time.Now())
+		b.room = 510
+		_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
+		require.ErrorIs(t, err, errNoRoom)
+		after(forgottenAge)
+		_, err = b.copies(t).Copy(t.Context(), store(t, "new"))
+		require.ErrorIs(t, err, errNoRoom)
+		after(time.Hour)
+		must(b.copies(t).Copy(t.Context(), store(t, "new")))
+		require.Equal(t, []string{"old", "new"}, requireWhole(t, b))
+	})
 }
 
 // A copy that the listing shows to be damaged does not count as a copy that is kept. It is removed
 // after a day, beside a newer copy.
 func TestDamagedCopiesDoNotCount(t *testing.T) {
 	for _, age := range []time.Duration{time.Hour, leftoverAge + time.Hour} {
-		b, older, newer := twoCopies(t)
-		for key := range b.contents() {
-			b.put(key, []byte(b.contents()[key]), time.Now().Add(-age))
-		}
-		b.put(newer.Name, []byte("{"), time.Now().Add(-age))
-		b.put(sealOf(newer), nil, time.Now().Add(-age))
-		present := Copy{Name: "app/" + newName(time.Now()), Bytes: 2}
-		b.put(present.Name, []byte("{}"), time.Now())
-		b.put(sealOf(present), nil, time.Now())
-		_, err := b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "newest"))
-		require.NoError(t, err)
+		b := newFaultyBucket()
+		older := plantCopy(b, age+2*time.Minute, age, 0)
+		damaged := plantCopy(b, age+time.Minute, age, 1)
+		plantCopy(b, 0, 0, 0)
+		must(b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "newest")))
 		found := must(b.copies(t).List(t.Context()))
-		require.Equal(t, age < leftoverAge, slices.Contains(found, newer))
+		require.Equal(t, age < leftoverAge, slices.Contains(found, damaged))
 		require.Contains(t, found, older, "the third of the copies that are whole")
 	}
+}
+
+// A name has room for years of four digits. A copy with a longer name would never be listed.
+func TestNoCopyBehindTheLastYear(t *testing.T) {
+	b := newFaultyBucket()
+	last := Copy{Name: "app/" + newName(time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC))}
+	b.put(last.Name, nil, time.Now())
+	b.put(sealOf(last), nil, time.Now())
+	_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "new"))
+	require.ErrorContains(t, err, "no name sorts behind that of "+last.Name)
+	require.Len(t, b.contents(), 2)
+}
+
+// Writers on one prefix share one rule of copies that stay, and so one number of newest copies: a
+// writer that is busy takes the places of one that is not.
+func TestWritersShareOneRule(t *testing.T) {
+	b := newFaultyBucket()
+	rare := must(b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "rare")))
+	for range 3 {
+		require.Contains(t, must(b.copies(t).List(t.Context())), rare)
+		must(b.copies(t, WithKeep(3, 0)).Copy(t.Context(), store(t, "busy")))
+	}
+	require.NotContains(t, must(b.copies(t).List(t.Context())), rare)
 }

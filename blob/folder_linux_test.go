@@ -29,26 +29,30 @@ func asNobody(fn func()) {
 }
 
 // The driver lists a folder that it may not read as an empty one. A restore must not take that
-// for a bucket without copies.
+// for a bucket without copies. With the mode 0711, the objects in it may be read by their names.
 func TestAFolderThatMayNotBeRead(t *testing.T) {
-	for _, prefix := range []string{"", "app"} {
-		t.Run("prefix "+prefix, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "bucket")
-			require.NoError(t, os.Mkdir(path, 0o700))
-			copies, err := blob.New(folder(t, path), prefix)
-			require.NoError(t, err)
-			store, err := genie.NewStore(genie.WithoutFile())
-			require.NoError(t, err)
-			_, err = copies.Copy(t.Context(), store)
-			require.NoError(t, err)
-			asNobody(func() {
+	for _, mode := range []fs.FileMode{0o700, 0o711} {
+		for _, prefix := range []string{"", "app", "app/host"} {
+			t.Run(mode.String()+" prefix "+prefix, func(t *testing.T) {
+				path := t.TempDir()
+				require.NoError(t, os.Chmod(filepath.Dir(path), 0o755)) // of the test, too
+				require.NoError(t, os.Chmod(path, 0o755))
+				copies, err := blob.New(folder(t, path), prefix)
+				require.NoError(t, err)
+				store, err := genie.NewStore(genie.WithoutFile())
+				require.NoError(t, err)
+				_, err = copies.Copy(t.Context(), store)
+				require.NoError(t, err)
+				require.NoError(t, os.Chmod(filepath.Join(path, prefix), mode))
+				asNobody(func() {
+					_, err = copies.Restore(t.Context(), store)
+				})
+				require.ErrorIs(t, err, fs.ErrPermission)
+				require.NotErrorIs(t, err, blob.ErrNoCopy)
 				_, err = copies.Restore(t.Context(), store)
+				require.NoError(t, err)
 			})
-			require.ErrorIs(t, err, fs.ErrPermission)
-			require.NotErrorIs(t, err, blob.ErrNoCopy)
-			_, err = copies.Restore(t.Context(), store)
-			require.NoError(t, err)
-		})
+		}
 	}
 }
 

@@ -86,8 +86,7 @@ func TestKilledInTheMiddleOfACopy(t *testing.T) {
 	require.Positive(t, leftovers, "no process was killed in the middle of a copy: the test tests nothing")
 
 	// A day later the next copy removes what is left of the copies that were not finished.
-	old := time.Now().Add(-25 * time.Hour)
-	require.NoError(t, filepath.WalkDir(path, func(path string, _ os.DirEntry, _ error) error { return os.Chtimes(path, old, old) }))
+	makeOlder(t, filepath.Join(path, "app"), 25*time.Hour)
 	store, err := genie.NewStore(genie.WithoutFile())
 	require.NoError(t, err)
 	for range 2 { // the first gives the listing of the second an object of today
@@ -119,6 +118,22 @@ func killedAfter(t *testing.T, path string, moment time.Duration) (reported int6
 	}
 	require.Error(t, program.Wait())
 	return reported
+}
+
+// makeOlder sets back the times of the files in a folder, and those in their names.
+func makeOlder(t *testing.T, folder string, by time.Duration) {
+	t.Helper()
+	const layout = "20060102T150405.000000000Z"
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	old := time.Now().Add(-by)
+	for _, entry := range entries {
+		begun, err := time.Parse(layout, entry.Name()[:len(layout)])
+		require.NoError(t, err)
+		path := filepath.Join(folder, begun.Add(-by).Format(layout)+entry.Name()[len(layout):])
+		require.NoError(t, os.Rename(filepath.Join(folder, entry.Name()), path))
+		require.NoError(t, os.Chtimes(path, old, old))
+	}
 }
 
 // files returns how many files the prefix has.

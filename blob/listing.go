@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	cloud "gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 )
 
 // A listing is the result of one look at the prefix.
@@ -20,6 +17,7 @@ type listing struct {
 	copies    []sealedCopy // oldest first
 	leftovers []leftover
 	newest    time.Time // when the newest object was stored, by the bucket's clock
+	began     time.Time // when the look began, by the clock of this process
 }
 
 // A sealedCopy is a copy as the listing shows it. A listing is not of one instant: if a copy was
@@ -34,7 +32,8 @@ type sealedCopy struct {
 // A leftover is an object of a copy that was not finished, or is not finished yet.
 type leftover struct {
 	key    string
-	stored time.Time
+	begun  time.Time // the time in the name, by the clock of its writer
+	stored time.Time // by the bucket's clock
 }
 
 // List returns the sealed copies under the prefix, oldest first. Each was whole when it was
@@ -56,7 +55,7 @@ func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 func (c *Copies) list(ctx context.Context) (*listing, error) {
 	for range listAttempts {
 		l, err := c.listOnce(ctx)
-		if err == nil && len(l.copies)+len(l.leftovers) == 0 {
+		if err == nil && c.folder {
 			err = c.checkFolder(ctx)
 		}
 		if err == nil {
@@ -78,69 +77,70 @@ const listAttempts = 1000
 // errBusy is not io/fs.ErrNotExist: that must mean that there is no copy.
 var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was read", listAttempts)
 
-// checkFolder returns an error if the listing of a folder is empty because the folder cannot be
-// read. The driver of folders takes it for an empty one. Services say so by themselves.
-func (c *Copies) checkFolder(ctx context.Context) error {
-	if !c.folder {
-		return nil
-	}
-	if _, err := c.bucket.Attributes(ctx, c.prefix+"any name"); gcerrors.Code(err) != gcerrors.NotFound {
-		return named(err)
-	}
-	if !isFolder(c.bucket) {
-		return errors.New("the folder of the bucket does not exist any more")
-	}
-	return nil
-}
-
-// isFolder reports whether the driver of a bucket is that of a folder, and the folder is there.
-func isFolder(bucket *cloud.Bucket) bool {
-	var info os.FileInfo
-	return bucket.As(&info)
-}
-
 // listOnce is list with one attempt.
 func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
-	ctx, w := watched(ctx)
+	ctx, w := watched(ctx, stallLimit)
 	defer w.stop()
-	if err := ctx.Err(); err != nil {
-		return nil, err // the driver of folders does not look
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // the driver of folders does not look
 	}
-	s := sorter{prefix: c.prefix, parts: map[string]*parts{}}
-	objects := c.bucket.List(&cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
-	for {
-		object, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return s.sorted(), nil
-		}
+	s := sorter{prefix: c.prefix, parts: map[string]*parts{}, began: time.Now()}
+	size := pageSize
+	for token := cloud.FirstPageToken; len(token) > 0; {
+		objects, next, err := c.bucket.ListPage(ctx, token, size, &cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
 		if err != nil {
 			return nil, w.failed(ctx, err)
 		}
 		w.moved()
-		if !object.IsDir {
-			s.add(object)
+		for _, object := range objects {
+			if !object.IsDir {
+				s.add(object)
+			}
+		}
+		token = next
+		if c.folder {
+			size *= pageGrowth
 		}
 	}
+	return s.sorted(), nil
 }
+
+const (
+	// pageSize is as many objects as S3 lists in one answer.
+	pageSize = 1000
+
+	// pageGrowth is how much larger each page of a folder is than the one before. For each page the
+	// driver reads the whole folder, so pages of one size would take a time that grows with the square of
+	// the objects. One page for all would take memory for objects that are not there.
+	pageGrowth = 8
+)
 
 // A sorter puts objects of one copy together.
 type sorter struct {
 	prefix string
 	parts  map[string]*parts // by the key of the backup
 	newest time.Time
+	began  time.Time
 }
 
 // parts are the objects of one copy.
 type parts struct {
 	copy    Copy
-	backup  *cloud.ListObject // nil if missing
-	seal    *cloud.ListObject // nil if missing
-	pending []leftover        // files that package fileblob had not finished
+	backup  object
+	seal    object
+	pending []leftover // files that package fileblob had not finished
+}
+
+// An object is what is kept of one that is listed: what a driver gives is many times as large.
+type object struct {
+	found  bool
+	bytes  int64
+	stored time.Time
 }
 
 // add takes an object, unless its name is none that this package gives.
-func (s *sorter) add(object *cloud.ListObject) {
-	name := strings.TrimPrefix(object.Key, s.prefix)
+func (s *sorter) add(found *cloud.ListObject) {
+	name := strings.TrimPrefix(found.Key, s.prefix)
 	if len(name) < nameSize {
 		return
 	}
@@ -153,22 +153,22 @@ func (s *sorter) add(object *cloud.ListObject) {
 	if p == nil {
 		p = &parts{copy: Copy{Name: key, Time: at}}
 	}
-	if p.take(object, name[nameSize:]) {
+	if p.take(found, name[nameSize:]) {
 		s.parts[key] = p
-		s.newest = latest(s.newest, object.ModTime)
+		s.newest = latest(s.newest, found.ModTime)
 	}
 }
 
 // take takes an object by the rest of its name, behind that of the backup, and reports whether
 // it is part of the copy.
-func (p *parts) take(object *cloud.ListObject, rest string) bool {
+func (p *parts) take(found *cloud.ListObject, rest string) bool {
 	switch {
 	case rest == "":
-		p.backup = object
-	case p.seal == nil && parseSeal(rest, &p.copy):
-		p.seal = object
+		p.backup = object{true, found.Size, found.ModTime}
+	case !p.seal.found && parseSeal(rest, &p.copy):
+		p.seal = object{true, found.Size, found.ModTime}
 	case strings.HasSuffix(rest, temporary):
-		p.pending = append(p.pending, leftover{object.Key, object.ModTime})
+		p.pending = append(p.pending, leftover{found.Key, p.copy.Time, found.ModTime})
 	default:
 		return false
 	}
@@ -177,19 +177,28 @@ func (p *parts) take(object *cloud.ListObject, rest string) bool {
 
 // sorted returns the listing.
 func (s *sorter) sorted() *listing {
-	l := &listing{newest: s.newest}
+	l := &listing{newest: s.newest, began: s.began}
 	for _, p := range s.parts {
-		if p.seal != nil {
-			whole := p.backup != nil && p.backup.Size == p.copy.Bytes
-			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.ModTime})
-		} else if p.backup != nil {
-			l.leftovers = append(l.leftovers, leftover{p.backup.Key, p.backup.ModTime})
+		if p.seal.found {
+			whole := p.backup.found && p.backup.bytes == p.copy.Bytes
+			l.copies = append(l.copies, sealedCopy{p.copy, whole, p.seal.stored})
+		} else if p.backup.found {
+			l.leftovers = append(l.leftovers, leftover{p.copy.Name, p.copy.Time, p.backup.stored})
 		}
 		l.leftovers = append(l.leftovers, p.pending...)
 	}
 	slices.SortFunc(l.copies, func(a, b sealedCopy) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.leftovers, func(a, b leftover) int { return strings.Compare(a.key, b.key) })
 	return l
+}
+
+// newName returns the name of a new copy.
+func (l *listing) newName() (string, error) {
+	name := newName(l.next(time.Now()))
+	if _, ok := timeOf(name); !ok {
+		return "", fmt.Errorf("no name sorts behind that of %s, whose year is the last that names can have", l.copies[len(l.copies)-1].Name)
+	}
+	return name, nil
 }
 
 // next returns the time for the name of a new copy: now, or just after the newest copy if its

@@ -1,10 +1,14 @@
 package blob_test
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,4 +60,31 @@ func TestTheMemoryOfACopyDoesNotGrow(t *testing.T) {
 func TestABackupInMemoryIsSeen(t *testing.T) {
 	store, text := filled(t, 50_000), strings.Builder{}
 	require.Greater(t, allocated(func() { _, _ = store.WriteTo(&text) }), uint64(40<<20))
+}
+
+// plantCopies puts copies into a folder, quicker than by copying.
+func plantCopies(t testing.TB, path string, copies int) {
+	t.Helper()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range copies {
+		name := filepath.Join(path, begin.Add(time.Duration(i)).Format("20060102T150405.000000000Z")+"-0123456789abcdef.json")
+		require.NoError(t, os.WriteFile(name, []byte("{}"), 0o600))
+		require.NoError(t, os.WriteFile(name+fmt.Sprintf(".2.%x.sealed", sha256.Sum256([]byte("{}"))), nil, 0o600))
+	}
+}
+
+// For each page that it lists, the driver of a folder reads all of the folder. The pages grow, so that
+// the work for one copy does not grow with the number of copies.
+func TestTheWorkOfAListingIsThatOfItsCopies(t *testing.T) {
+	path := t.TempDir()
+	copies, err := blob.New(folder(t, path), "")
+	require.NoError(t, err)
+	const many = 3000
+	plantCopies(t, path, many)
+	var found []blob.Copy
+	bytes := allocated(func() { found, err = copies.List(t.Context()) })
+	require.NoError(t, err)
+	require.Len(t, found, many)
+	require.Less(t, bytes/many, uint64(12_000))
+	t.Logf("%d bytes for each copy were allocated", bytes/many)
 }

@@ -17,14 +17,25 @@ type receiver struct {
 	moved func(bytes int64) // called after each write
 	bytes int64
 	sum   hash.Hash
+
+	// Invariant: once it is not nil, nothing is passed on. A source that ignores the error of a Write
+	// would otherwise leave a hole in its backup.
+	failed error
 }
 
-// Write writes p. Drivers may look at their context at the end only, so Write looks at it each
-// time.
-func (r *receiver) Write(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
+// Write writes p, unless a Write has failed before. Drivers may look at their context at the end
+// only, so Write looks at it each time.
+func (r *receiver) Write(p []byte) (n int, err error) {
+	if r.failed == nil {
+		r.failed = r.ctx.Err()
 	}
+	if r.failed == nil {
+		n, r.failed = r.pass(p)
+	}
+	return n, r.failed
+}
+
+func (r *receiver) pass(p []byte) (int, error) {
 	n, err := r.to.Write(p)
 	r.sum.Write(p[:n])
 	r.bytes += int64(n)

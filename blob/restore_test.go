@@ -2,14 +2,15 @@ package blob
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/api/googleapi"
@@ -155,15 +156,20 @@ func TestRestoreIsCancelled(t *testing.T) {
 	}
 }
 
+// sealText puts a text and its seal into a bucket, as another program may.
+func sealText(b *faultyBucket, text string) Copy {
+	at := time.Now().UTC()
+	made := Copy{Name: "app/" + newName(at), Time: at, Bytes: int64(len(text)), SHA256: sha256.Sum256([]byte(text))}
+	b.put(made.Name, []byte(text), at)
+	b.put(sealOf(made), nil, at)
+	return made
+}
+
 // Length and sum are right, and the contents are no backup.
 func TestACopyThatIsNoBackup(t *testing.T) {
 	for _, text := range []string{"", "{", `{"a":1}`, `{"a":"1"}x`, `{"a":"1","a":"2"}`, "\x00\x00"} {
 		b, _, newer := twoCopies(t)
-		made, err := b.copies(t).Copy(t.Context(), writer(func(w io.Writer) (int64, error) {
-			n, err := io.WriteString(w, text)
-			return int64(n), err
-		}))
-		require.NoError(t, err)
+		made := sealText(b, text)
 		s := store(t, "as it was")
 		restored, err := b.copies(t).Restore(t.Context(), s)
 		require.NoError(t, err, text)
@@ -245,4 +251,17 @@ func TestASealThatIsListedWithoutItsBackup(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Restored{Copy: newer}, restored)
 	require.Equal(t, "newer", valueOf(s))
+}
+
+// S3 may refuse access to an object that is missing, if the right to list is bound to a prefix. A backup
+// that is missing cannot be told from one that may not be read then, so no older copy is taken.
+func TestAMissingBackupThatIsRefused(t *testing.T) {
+	b, _, newer := twoCopies(t)
+	require.NoError(t, b.Delete(t.Context(), newer.Name, nil))
+	b.fail(at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errRefused))
+	s := store(t, "as it was")
+	_, err := b.copies(t).Restore(t.Context(), s)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.NotErrorIs(t, err, ErrDamaged)
+	require.Equal(t, "as it was", valueOf(s))
 }

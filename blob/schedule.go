@@ -21,15 +21,16 @@ type Schedule struct {
 	copies *Copies
 	store  *genie.Store
 	every  time.Duration
-	errors chan error // capacity errorsHeld; closed by the first Stop
+	errors chan error // capacity errorsHeld; closed by run at its end
 	quit   chan struct{}
-	done   chan struct{}      // closed when run has returned
-	cancel context.CancelFunc // ends the copy in progress
+	done   chan struct{}           // closed by run as it returns
+	ctx    context.Context         // of all copies
+	cancel context.CancelCauseFunc // ends the copy in progress, and gives up the last one
 
-	change change // owned by run, and after it by the first Stop
+	change change // owned by run
 
-	stop    sync.Once
-	stopped error // of the last copy; written by the first Stop
+	stop    sync.Once // closes quit
+	stopped error     // of the last copy; written by run before done is closed
 
 	mu    sync.Mutex // protects stats
 	stats Stats
@@ -56,23 +57,29 @@ type Stats struct {
 // case, unless the store is empty and was never written to.
 //
 // So a machine that is lost takes at most the writes of one interval with it, and those of the time
-// that a copy takes. If a copy fails, all older ones are as they were, the error goes to
-// [Schedule.Errors] and [Schedule.Stats], and the next copy tries again.
+// that two copies take: a write that comes just after a copy was begun waits for its end, for an
+// interval, and for the next copy. Each copy that fails adds its time and an interval.
 //
-// A schedule has one goroutine and keeps the store alive until [Schedule.Stop]. An interval that
-// is not positive gives an error that is [io/fs.ErrInvalid].
+// If a copy fails, all older ones are as they were, the error goes to [Schedule.Errors] and
+// [Schedule.Stats], and the next copy tries again.
+//
+// A schedule has one goroutine and keeps the store alive until [Schedule.Stop]. A nil store, or an
+// interval that is not positive, gives an error that is [io/fs.ErrInvalid].
 func (c *Copies) Start(store *genie.Store, every time.Duration) (*Schedule, error) {
 	if every <= 0 {
 		return nil, fmt.Errorf("genie/blob: start: interval %v is not positive: %w", every, fs.ErrInvalid)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	if store == nil {
+		return nil, fmt.Errorf("genie/blob: start: nil store: %w", fs.ErrInvalid)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &Schedule{
 		copies: c, store: store, every: every,
 		errors: make(chan error, errorsHeld),
 		quit:   make(chan struct{}), done: make(chan struct{}),
-		cancel: cancel,
+		ctx: ctx, cancel: cancel,
 	}
-	go s.run(ctx)
+	go s.run()
 	return s, nil
 }
 
@@ -97,22 +104,30 @@ func (s *Schedule) Stats() Stats {
 // case no goroutine of the schedule is left when Stop returns, and the channel of Errors
 // is closed. Stop therefore waits until the driver of the bucket has given up, too.
 //
-// Stop may be called any number of times. Later calls wait for the first and return its error.
+// Stop may be called any number of times. Later calls wait for the first and return its error. The
+// copy is given up when the ctx of any of them ends.
 func (s *Schedule) Stop(ctx context.Context) error {
-	s.stop.Do(func() {
-		defer context.AfterFunc(ctx, s.cancel)()
-		close(s.quit)
-		<-s.done
-		s.stopped = s.copy(ctx)
-		s.cancel()
-		close(s.errors)
-	})
+	giveUp := func() { s.cancel(ctx.Err()) }
+	if ctx.Err() != nil {
+		giveUp() // an AfterFunc might come after the last copy
+	}
+	defer context.AfterFunc(ctx, giveUp)()
+	s.stop.Do(func() { close(s.quit) })
+	<-s.done
 	return s.stopped
 }
 
-// run makes copies until the first Stop.
-func (s *Schedule) run(ctx context.Context) {
+// run makes copies until the first Stop, and then the last one.
+func (s *Schedule) run() {
 	defer close(s.done)
+	s.untilQuit()
+	s.due(time.Time{})
+	s.stopped = s.copy()
+	s.cancel(nil)
+	close(s.errors)
+}
+
+func (s *Schedule) untilQuit() {
 	timer := time.NewTimer(s.every)
 	defer timer.Stop()
 	for {
@@ -120,23 +135,22 @@ func (s *Schedule) run(ctx context.Context) {
 		select {
 		case <-timer.C:
 		case <-s.quit:
-			s.due(time.Time{})
 			return
 		}
 		s.due(time.Time{})
-		_ = s.copy(ctx) // reported
+		_ = s.copy() // reported
 		timer.Reset(s.every)
 	}
 }
 
 // copy makes a copy if the store has changed, and reports the result.
-func (s *Schedule) copy(ctx context.Context) error {
+func (s *Schedule) copy() error {
 	writes, changed := s.change.since(s.store)
 	if !changed {
 		return nil
 	}
 	began := time.Now()
-	made, err := s.copies.Copy(ctx, s.store)
+	made, err := s.copies.Copy(s.ctx, s.store)
 	if err == nil || errors.Is(err, ErrPrune) {
 		s.change.done(writes)
 	}

@@ -179,6 +179,52 @@ func TestStopGivesUpACopyThatHangs(t *testing.T) {
 	}
 }
 
+// A later Stop is in more of a hurry than the first.
+func TestALaterStopGivesTheCopyUp(t *testing.T) {
+	for name, before := range map[string]time.Duration{"the copy in progress": time.Minute, "the last copy": 0} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *faultyBucket) {
+				b.fail(hangs("write"))
+				schedule := start(t, b, store(t, "1"))
+				after(before)
+				first := make(chan error)
+				go func() { first <- schedule.Stop(t.Context()) }()
+				after(time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				require.ErrorIs(t, schedule.Stop(ctx), context.DeadlineExceeded)
+				require.Equal(t, time.Second, time.Since(began))
+				require.ErrorIs(t, <-first, context.DeadlineExceeded)
+			})
+		})
+	}
+}
+
+// The longest time that a write is in no copy: it comes just after a copy was begun.
+func TestAWriteIsCopiedAfterTwoCopiesAndAnInterval(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *faultyBucket) {
+		const took = 50 * time.Second
+		s := store(t, "1")
+		b.fail(func(_ context.Context, o op) error {
+			if o.kind == "open" {
+				time.Sleep(took)
+			}
+			return nil
+		})
+		schedule := start(t, b, s)
+		after(time.Minute + time.Nanosecond)
+		s.Set("value", "2")
+		after(took + time.Minute + took - 2*time.Nanosecond)
+		require.Equal(t, uint64(1), schedule.Stats().Copies)
+		after(2 * time.Nanosecond)
+		require.Equal(t, uint64(2), schedule.Stats().Copies)
+		b.fail(nil)
+		require.Equal(t, []string{"1", "2"}, requireWhole(t, b))
+		require.NoError(t, schedule.Stop(t.Context()))
+	})
+}
+
 func TestStopWaitsForTheCopyInProgress(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *faultyBucket) {
 		goOn := make(chan struct{})
@@ -302,7 +348,10 @@ func TestAWriteDuringACopyIsNotMissed(t *testing.T) {
 
 // A bucket that does not answer holds a copy for stallLimit, and not for ever.
 func TestACopyThatStalls(t *testing.T) {
-	for _, kind := range []string{"list", "write", "commit", "open", "read"} {
+	const upload = 6*time.Minute + 24*time.Second
+	for kind, limit := range map[string]time.Duration{
+		"list": stallLimit, "write": upload, "commit": upload, "open": stallLimit, "read": stallLimit,
+	} {
 		t.Run(kind, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *faultyBucket) {
 				oldCopies(t, b, "old")
@@ -310,7 +359,8 @@ func TestACopyThatStalls(t *testing.T) {
 				began := time.Now()
 				_, err := b.copies(t).Copy(t.Context(), store(t, "new"))
 				require.ErrorIs(t, err, ErrStalled)
-				require.Equal(t, stallLimit, time.Since(began))
+				require.ErrorContains(t, err, "no progress for "+limit.String())
+				require.Equal(t, limit, time.Since(began))
 				b.fail(nil)
 				require.Equal(t, []string{"old"}, requireWhole(t, b))
 			})
@@ -331,11 +381,32 @@ func TestASlowCopyDoesNotStall(t *testing.T) {
 	})
 }
 
+// An upload shows progress only when a whole part has been sent, and the client of S3 sends up to
+// 16 MiB as one.
+func TestLargePartsOnASlowLineDoNotStall(t *testing.T) {
+	for part, held := range map[int]int{minPartSize: 16 << 20, defaultPartSize: 3 * defaultPartSize, 64 << 20: 3 * 64 << 20} {
+		inBubble(t, func(t *testing.T, b *faultyBucket) {
+			b.fail(func(_ context.Context, o op) error {
+				if o.kind == "commit" {
+					time.Sleep(time.Duration(held/slowest)*time.Second - time.Millisecond)
+				}
+				return nil
+			})
+			must(b.copies(t, WithPartSize(part)).Copy(t.Context(), store(t, "new")))
+		})
+	}
+}
+
 func TestAnIntervalMustBePositive(t *testing.T) {
 	for _, every := range []time.Duration{0, -time.Second} {
 		_, err := newFaultyBucket().copies(t).Start(store(t, "1"), every)
 		require.ErrorIs(t, err, fs.ErrInvalid)
 	}
+}
+
+func TestANilStoreIsRefused(t *testing.T) {
+	_, err := newFaultyBucket().copies(t).Start(nil, time.Hour)
+	require.ErrorIs(t, err, fs.ErrInvalid)
 }
 
 // The detector of the tests above.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"io"
 	"os"
-	"path/filepath"
 
 	cloud "gocloud.dev/blob"
 )
@@ -21,7 +20,7 @@ const concurrency = 2
 // context that is cancelled before the Close keeps each of them from it, so that is the order
 // here on every way out, a panic of src included.
 func (c *Copies) put(ctx context.Context, key string, src io.WriterTo, report func(int64)) (r *receiver, committed bool, err error) {
-	ctx, w := watched(ctx)
+	ctx, w := watched(ctx, c.uploadLimit())
 	defer w.stop()
 	var file *os.File
 	object, err := c.bucket.NewWriter(ctx, key, c.writerOptions(&file))
@@ -36,6 +35,9 @@ func (c *Copies) put(ctx context.Context, key string, src io.WriterTo, report fu
 	}()
 	r = &receiver{ctx: ctx, to: object, sum: sha256.New(), moved: func(n int64) { w.moved(); report(n) }}
 	n, err := src.WriteTo(r)
+	if err == nil {
+		err = r.failed // which src has ignored
+	}
 	if err == nil && n != r.bytes {
 		err = io.ErrShortWrite
 	}
@@ -52,7 +54,11 @@ func (c *Copies) put(ctx context.Context, key string, src io.WriterTo, report fu
 	if err := object.Close(); err != nil {
 		return nil, true, w.failed(ctx, err)
 	}
-	syncFolder(file)
+	if file != nil {
+		if err := c.syncFolders(ctx); err != nil {
+			return nil, true, w.failed(ctx, err)
+		}
+	}
 	return r, true, nil
 }
 
@@ -80,18 +86,6 @@ func syncFile(file *os.File) error {
 		return nil
 	}
 	return file.Sync()
-}
-
-// syncFolder makes the name of a file durable. Not every system can sync a folder, so an
-// error does not count: a copy that a power cut takes back is missing as a whole.
-func syncFolder(file *os.File) {
-	if file == nil {
-		return
-	}
-	if folder, err := os.Open(filepath.Dir(file.Name())); err == nil {
-		_ = folder.Sync()
-		_ = folder.Close()
-	}
 }
 
 // nothing writes an empty object.

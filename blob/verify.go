@@ -58,7 +58,7 @@ func (c *Copies) read(ctx context.Context, copy Copy, action Action, use func(io
 
 // readOnce is read with one attempt. It reports whether the reading broke off in the middle.
 func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use func(io.Reader) error) (broken bool, err error) {
-	ctx, w := watched(ctx)
+	ctx, w := watched(ctx, stallLimit)
 	defer w.stop()
 	object, err := c.bucket.NewReader(ctx, copy.Name, nil)
 	if err != nil {

@@ -16,19 +16,38 @@ import (
 	"github.com/windevkay/forge/genie/blob"
 )
 
-// A pattern is a source of a copy, and the contents of its object: zeros, as many as it says.
+// A pattern is a source of a copy, and the contents of its object: a backup with entries of a
+// kilobyte, as many as make the bytes that the pattern says, and some bytes more.
 type pattern int64
 
-func (p pattern) WriteTo(w io.Writer) (int64, error) {
-	return io.CopyN(w, zeros{}, int64(p))
+const (
+	patternBegin = "{"
+	patternEnd   = `"":""}`
+)
+
+var patternEntry = `"":"` + strings.Repeat("0", 1<<10-6) + `",`
+
+func (p pattern) WriteTo(w io.Writer) (total int64, err error) {
+	write := func(text string) {
+		if err == nil {
+			var n int
+			n, err = io.WriteString(w, text)
+			total += int64(n)
+		}
+	}
+	write(patternBegin)
+	for chunk := strings.Repeat(patternEntry, 64); total < int64(p); {
+		write(chunk)
+		if err != nil {
+			break
+		}
+	}
+	write(patternEnd)
+	return total, err
 }
 
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
-}
+// size returns how many bytes WriteTo writes for a pattern of whole megabytes.
+func (p pattern) size() int64 { return int64(p) + int64(len(patternBegin)+len(patternEnd)) }
 
 // ServeHTTP answers as S3 does to the requests of a copy, and forgets what it was sent.
 func (p pattern) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +63,7 @@ func (p pattern) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut:
 		w.Header().Set("ETag", `"1"`)
 	case r.Method == http.MethodGet:
-		w.Header().Set("Content-Length", fmt.Sprint(int64(p)))
+		w.Header().Set("Content-Length", fmt.Sprint(p.size()))
 		_, _ = p.WriteTo(w)
 	}
 }

@@ -31,3 +31,13 @@ func TestBuildWithoutModules(t *testing.T) {
 		require.NotErrorIs(t, err, errUnreachable)
 	})
 }
+
+// The checks before a change lands must not pass because no test has run.
+func TestNoTestIsSkippedWhereS3IsRequired(t *testing.T) {
+	for value, skipped := range map[string]bool{"": true, "require": false} {
+		t.Setenv("GENIE_S3", value)
+		require.Equal(t, skipped, mayBeSkipped(errUnreachable), value)
+		require.False(t, mayBeSkipped(errBuild))
+		require.False(t, mayBeSkipped(nil))
+	}
+}

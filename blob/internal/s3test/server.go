@@ -28,7 +28,8 @@ type Server struct {
 
 // Start starts a server with an empty folder. It ends when the test does. The first Start of a
 // process builds the server. If that needs a module that is not on this machine, and the
-// module proxy cannot be reached, the test is skipped.
+// module proxy cannot be reached, the test is skipped, or fails where the environment has
+// GENIE_S3=require.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	s := &Server{folder: tb.TempDir(), messages: new(bytes.Buffer)}
