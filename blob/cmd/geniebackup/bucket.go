@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	cloud "gocloud.dev/blob"
@@ -86,41 +84,7 @@ func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Co
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	err = fn(copies)
-	if errors.Is(err, blob.ErrNoCopy) {
-		if unread := c.readFolder(where); unread != nil {
-			return fmt.Errorf("it is not known whether there is a copy: %w", unread)
-		}
-	}
-	return withoutAzure(ctx, where, err)
-}
-
-// readFolder reads the folder of the prefix, if the bucket is a folder. The driver takes a folder that
-// cannot be read for an empty one, so its word that there is no copy is not enough. Prefixes with
-// control characters have other names on disk, and are not looked at.
-func (c *command) readFolder(where string) error {
-	folder := where
-	if strings.Contains(where, "://") {
-		u, err := url.Parse(where)
-		if err != nil || u.Scheme != fileblob.Scheme {
-			return err
-		}
-		folder = pathOf(u)
-	}
-	_, err := os.ReadDir(filepath.Join(folder, filepath.FromSlash(c.prefix)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the first copy makes it
-	}
-	return err
-}
-
-// pathOf returns the folder of a URL, as its driver finds it.
-func pathOf(u *url.URL) string {
-	path := u.Path
-	if u.Host == "." || os.PathSeparator != '/' {
-		path = strings.TrimPrefix(path, "/")
-	}
-	return filepath.FromSlash(path)
+	return withoutAzure(ctx, where, fn(copies))
 }
 
 // chosen returns the copies that -copy names, or all.
