@@ -1,10 +1,10 @@
 // Command geniebackup copies the backup file of a program that uses package genie into a
 // bucket, and brings it back. A bucket is a folder, or a bucket of S3, Google Cloud Storage or Azure.
 //
-//	geniebackup copy app.json /mnt/backups       copies the file now
-//	geniebackup list /mnt/backups                lists the copies
-//	geniebackup verify /mnt/backups              reads every copy and says which are whole
-//	geniebackup restore /mnt/backups app.json    writes the newest copy that is whole
+//	geniebackup copy app.json /mnt/backups/genie       copies the file now
+//	geniebackup list /mnt/backups/genie                lists the copies
+//	geniebackup verify /mnt/backups/genie              reads every copy and says which are whole
+//	geniebackup restore /mnt/backups/genie app.json    writes the newest copy that is whole
 package main
 
 import (
@@ -36,7 +36,7 @@ FILE is the backup file of the program, such as app.json. copy reads it beside t
 running program. restore needs the program to have ended.
 
 BUCKET is a folder, or a URL:
-  /mnt/backups                          a folder, which must exist
+  /mnt/backups/genie                    a folder, which must exist
   s3://my-bucket?region=eu-central-1    S3, and services like it
   gs://my-bucket                        Google Cloud Storage
   azblob://my-container                 Azure
@@ -59,8 +59,8 @@ memory: copy takes about twice the size of FILE, restore four times, and restore
 a FILE as large six times. list and verify take some 40 MB, whatever the size.
 
 example, with a folder as the bucket:
-  geniebackup copy app.json /mnt/backups
-  geniebackup restore /mnt/backups restored.json
+  geniebackup copy app.json /mnt/backups/genie
+  geniebackup restore /mnt/backups/genie restored.json
 
 exit codes:
   0  done
