@@ -690,7 +690,7 @@ func (st *state) statistics() Stats {
 	stats := Stats{
 		Path: st.log.path, Expiring: st.entries.Timed(), Source: st.source, Loaded: st.loaded,
 		Writes: st.version, Unsaved: st.version - st.savedVersion,
-		Saves:   r.saves, FailedSaves: r.failed, LastSave: r.last, LastError: r.err, LastErrorAt: r.failedAt,
+		Saves: r.saves, FailedSaves: r.failed, LastSave: r.last, LastError: r.err, LastErrorAt: r.failedAt,
 		ObjectBytes: r.size.base, StepBytes: r.size.steps,
 	}
 	if st.schedule.ticking && !st.schedule.stopped {
