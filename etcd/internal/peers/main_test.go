@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// The server of etcd leaves goroutines for a moment after its end, so goleak looks at the end.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var tiny = plan{rounds: 2, window: 5 * time.Millisecond, keys: 100}
+
+// Each system gives figures, and each of the three words is the one of some system: so no word is
+// beyond the reach of the check after a cut.
+func TestEachSystemHasFigures(t *testing.T) {
+	all, _ := withRedis(systems())
+	contestants, err := tiny.run(t.Context(), all)
+	require.NoError(t, err)
+	words := make(map[string][2]string)
+	for _, c := range contestants {
+		for _, of := range columns {
+			require.Len(t, c.figures[of], tiny.rounds, "%s: %s", c.name, of)
+			for _, figure := range c.figures[of] {
+				assert.Positive(t, figure, "%s: %s", c.name, of)
+			}
+		}
+		words[c.name] = c.words
+	}
+	for name, want := range map[string][2]string{
+		"genie/etcd":                     {resumes, resumes},
+		"clientv3, own map":              {resumes, toldOfGap},
+		"NATS KV, own map, fsync always": {resumes, silent},
+	} {
+		assert.Equal(t, want, words[name], name)
+	}
+}
+
+// The report has a row for each system, and a cell for each column.
+func TestReport(t *testing.T) {
+	var report bytes.Buffer
+	require.NoError(t, plan{rounds: 1, window: time.Millisecond, keys: 10}.report(t.Context(), &report))
+	all, missing := withRedis(systems())
+	for _, s := range all {
+		assert.Contains(t, report.String(), "| "+s.name+" | "+s.promise+" |")
+	}
+	for line := range strings.Lines(report.String()) {
+		if strings.HasPrefix(line, "|") {
+			assert.Equal(t, 2+len(columns)+2, strings.Count(line, "|")-1, line)
+		}
+	}
+	assert.Contains(t, report.String(), missing)
+}
+
+func TestCell(t *testing.T) {
+	assert.Equal(t, "6.00 (4.00 to 150), ×3.00", cell([]float64{150, 4, 6}, []float64{3, 2, 2}))
+}

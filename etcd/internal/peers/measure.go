@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A column is what is measured, with its unit.
+type column string
+
+const (
+	getTime   column = "local Get, ns"
+	oneTime   column = "Set, 1 caller, µs"
+	oneRate   column = "writes a second"
+	manyTime  column = "Set, 64 callers, µs"
+	manyRate  column = "writes a second, 64 callers"
+	otherTime column = "until another replica shows a write, µs"
+	bytesEach column = "bytes of memory an entry"
+)
+
+var columns = []column{getTime, oneTime, oneRate, manyTime, manyRate, otherTime, bytesEach}
+
+const manyCallers = 64
+
+// A measurement adds a figure to one or more columns.
+type measurement func(ctx context.Context, c *contestant, window time.Duration) error
+
+var measurements = []measurement{measureGet, measureSet(1, oneTime, oneRate), measureSet(manyCallers, manyTime, manyRate),
+	measureOther, measureBytes}
+
+// compete has all contestants take turns: in each round, each measurement is made of each of
+// them before the next, and each begins as often as it can.
+func compete(ctx context.Context, contestants []*contestant, rounds int, window time.Duration) error {
+	for round := range rounds {
+		for _, m := range measurements {
+			for i := range contestants {
+				c := contestants[(i+round)%len(contestants)]
+				if err := m(ctx, c, window); err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *contestant) note(of column, figure float64) { c.figures[of] = append(c.figures[of], figure) }
+
+// measureGet has one caller read all keys in turn. The first turn is not counted: a cache that
+// lets go of what was overwritten asks the server there.
+func measureGet(_ context.Context, c *contestant, window time.Duration) error {
+	if err := c.readAll(); err != nil {
+		return err
+	}
+	reads, began := 0, time.Now()
+	for time.Since(began) < window || reads == 0 {
+		if err := c.readAll(); err != nil {
+			return err
+		}
+		reads += len(c.keys)
+	}
+	c.note(getTime, float64(time.Since(began).Nanoseconds())/float64(reads))
+	return nil
+}
+
+func (c *contestant) readAll() error {
+	for _, key := range c.keys {
+		if _, ok := c.here.Get(key); !ok {
+			return fmt.Errorf("the replica has no %s", key)
+		}
+	}
+	return nil
+}
+
+// measureSet has callers overwrite keys. The time is the median of their calls.
+func measureSet(callers int, times, rates column) measurement {
+	return func(ctx context.Context, c *contestant, window time.Duration) error {
+		took := make([][]float64, callers)
+		began := time.Now()
+		err := inParallel(callers, func(caller int) (err error) {
+			took[caller], err = c.setFor(ctx, window)
+			return err
+		})
+		elapsed := time.Since(began)
+		if err != nil {
+			return err
+		}
+		all := slices.Concat(took...)
+		c.note(times, median(all))
+		c.note(rates, float64(len(all))/elapsed.Seconds())
+		// What is under way must not be in the next measurement.
+		return errors.Join(c.settle(ctx, c.here), c.settle(ctx, c.there))
+	}
+}
+
+// setFor calls Set for a while, and at least once. It returns the microseconds of each call.
+func (c *contestant) setFor(ctx context.Context, window time.Duration) (took []float64, err error) {
+	for end := time.Now().Add(window); time.Now().Before(end) || len(took) == 0; {
+		value := c.value()
+		key := c.keys[int(c.writes.Load())%len(c.keys)]
+		began := time.Now()
+		if err := c.here.Set(ctx, key, value); err != nil {
+			return nil, err
+		}
+		took = append(took, microseconds(time.Since(began)))
+	}
+	return took, nil
+}
+
+// measureOther takes the time from the call of a Set until another replica shows the value.
+func measureOther(ctx context.Context, c *contestant, window time.Duration) error {
+	var took []float64
+	for end := time.Now().Add(window); time.Now().Before(end) || len(took) == 0; {
+		one, err := c.timeToOther(ctx, c.keys[len(took)%len(c.keys)])
+		if err != nil {
+			return err
+		}
+		took = append(took, microseconds(one))
+	}
+	c.note(otherTime, median(took))
+	return nil
+}
+
+func (c *contestant) timeToOther(ctx context.Context, key string) (took time.Duration, err error) {
+	value := c.value()
+	var waiting, watched sync.WaitGroup
+	var failed error
+	var began atomic.Pointer[time.Time]
+	waiting.Add(1)
+	watched.Go(func() {
+		waiting.Done()
+		failed = c.there.Shows(ctx, key, value)
+		took = time.Since(*began.Load())
+	})
+	waiting.Wait()
+	now := time.Now()
+	began.Store(&now)
+	err = c.here.Set(ctx, key, value)
+	watched.Wait()
+	return took, errors.Join(err, failed)
+}
+
+// measureBytes takes what a replica adds to the heap, without what one of an empty keyspace
+// adds: connections, and what the server has for them, for it runs in the same process.
+func measureBytes(ctx context.Context, c *contestant, _ time.Duration) error {
+	full, err := c.heapOf(ctx, shared)
+	if err != nil {
+		return err
+	}
+	none, err := c.heapOf(ctx, empty)
+	if err != nil {
+		return err
+	}
+	c.note(bytesEach, float64(full-none)/float64(len(c.keys)))
+	return nil
+}
+
+func (c *contestant) heapOf(ctx context.Context, keyspace string) (int64, error) {
+	before := heap()
+	r, err := c.server.Connect(ctx, c.server.Address(), keyspace)
+	if err != nil {
+		return 0, err
+	}
+	after := heap()
+	return after - before, r.Close()
+}
+
+// heap collects twice, because a sync.Pool keeps what it has through one collection.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// inParallel calls f on so many goroutines, and returns their errors, joined.
+func inParallel(n int, f func(i int) error) error {
+	var group sync.WaitGroup
+	failures := make([]error, n)
+	for i := range n {
+		group.Go(func() { failures[i] = f(i) })
+	}
+	group.Wait()
+	return errors.Join(failures...)
+}
+
+func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+)
+
+const explanation = `Each cell has the median of the rounds, their range, and the median of the ratios to the first row in the same round.
+The other programs of the machine slow all rows, so only ratios within this table mean something. A Set overwrites a key with a
+value of 100 bytes, and its time is the median of the calls. "Until another replica shows a write" is counted from the call of
+Set. Bytes are those of a replica that has just been read, without its connection.
+
+After a cut: a replica loses its connection; meanwhile a key is set, one is added and one deleted; then the replica may connect
+again. "History gone": meanwhile etcd is compacted, NATS removes the markers of deleted keys (PurgeDeletes, of any age), and Redis
+does nothing, because it has no history. "resumes": the replica has all changes. "told of gaps": it was told that changes are missing, and
+has to read everything anew. "silent": it shows newer changes, misses an older one, and was told nothing.
+`
+
+// report measures all systems, and prints the table with what it needs to be understood.
+func (p plan) report(ctx context.Context, w io.Writer) error {
+	load := loadNow()
+	began := time.Now()
+	all, missing := withRedis(systems())
+	contestants, err := p.run(ctx, all)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "# genie/etcd beside its peers\n\n    go run . -rounds %d -window %v -keys %d\n\n", p.rounds, p.window, p.keys)
+	fmt.Fprintf(w, "%s, %s/%s, %d processors, took %v. Load of the machine (1, 5, 15 minutes): %s before, %s after.\n%s.\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Since(began).Round(time.Second), load, loadNow(), versions())
+	if err := writeTable(w, contestants); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\n%s%s", missing, explanation)
+	return err
+}
+
+// loadNow returns the load averages, where the system has them.
+func loadNow() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Join(strings.Fields(string(text))[:3], " ")
+}
+
+// versions names the modules that are compared.
+func versions() string {
+	compared := []string{"go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3",
+		"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/redis/rueidis"}
+	info, _ := debug.ReadBuildInfo()
+	var found []string
+	for _, m := range info.Deps {
+		if slices.Contains(compared, m.Path) {
+			found = append(found, m.Path+" "+m.Version)
+		}
+	}
+	return strings.Join(found, ", ")
+}
