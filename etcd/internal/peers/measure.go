@@ -15,24 +15,28 @@ import (
 type column string
 
 const (
-	getTime   column = "local Get, ns"
+	oneGet    column = "Get, 1 caller, ns"
+	manyGet   column = "Get, 64 callers, ns"
 	oneTime   column = "Set, 1 caller, µs"
-	oneRate   column = "writes a second"
+	oneRate   column = "Set, 1 caller, a second"
 	manyTime  column = "Set, 64 callers, µs"
-	manyRate  column = "writes a second, 64 callers"
-	otherTime column = "until another replica shows a write, µs"
-	bytesEach column = "bytes of memory an entry"
+	manyRate  column = "Set, 64 callers, a second"
+	otherTime column = "until another replica shows it, µs"
+	bytesEach column = "memory of an entry, bytes"
 )
 
-var columns = []column{getTime, oneTime, oneRate, manyTime, manyRate, otherTime, bytesEach}
+var columns = []column{oneGet, manyGet, oneTime, oneRate, manyTime, manyRate, otherTime, bytesEach}
 
 const manyCallers = 64
 
 // A measurement adds a figure to one or more columns.
 type measurement func(ctx context.Context, c *contestant, window time.Duration) error
 
-var measurements = []measurement{measureGet, measureSet(1, oneTime, oneRate), measureSet(manyCallers, manyTime, manyRate),
-	measureOther, measureBytes}
+var measurements = []measurement{
+	measureGet(1, oneGet), measureGet(manyCallers, manyGet),
+	measureSet(1, oneTime, oneRate), measureSet(manyCallers, manyTime, manyRate),
+	measureOther, measureBytes,
+}
 
 // compete has all contestants take turns: in each round, each measurement is made of each of
 // them before the next, and each begins as often as it can.
@@ -52,21 +56,35 @@ func compete(ctx context.Context, contestants []*contestant, rounds int, window 
 
 func (c *contestant) note(of column, figure float64) { c.figures[of] = append(c.figures[of], figure) }
 
-// measureGet has one caller read all keys in turn. The first turn is not counted: a cache that
-// lets go of what was overwritten asks the server there.
-func measureGet(_ context.Context, c *contestant, window time.Duration) error {
-	if err := c.readAll(); err != nil {
-		return err
-	}
-	reads, began := 0, time.Now()
-	for time.Since(began) < window || reads == 0 {
+// measureGet has callers read all keys in turn. The figure is the time in which all callers
+// together make one read. The first turn is not counted: a cache that lets go of what was
+// overwritten asks the server there.
+func measureGet(callers int, times column) measurement {
+	return func(_ context.Context, c *contestant, window time.Duration) error {
 		if err := c.readAll(); err != nil {
 			return err
 		}
-		reads += len(c.keys)
+		var reads atomic.Int64
+		began := time.Now()
+		err := inParallel(callers, func(int) error {
+			n, err := c.readFor(window)
+			reads.Add(n)
+			return err
+		})
+		c.note(times, float64(time.Since(began).Nanoseconds())/float64(reads.Load()))
+		return err
 	}
-	c.note(getTime, float64(time.Since(began).Nanoseconds())/float64(reads))
-	return nil
+}
+
+// readFor reads for a while, and each key at least once. It returns how many reads it has made.
+func (c *contestant) readFor(window time.Duration) (reads int64, err error) {
+	for end := time.Now().Add(window); time.Now().Before(end) || reads == 0; {
+		if err := c.readAll(); err != nil {
+			return reads, err
+		}
+		reads += int64(len(c.keys))
+	}
+	return reads, nil
 }
 
 func (c *contestant) readAll() error {
@@ -127,27 +145,32 @@ func measureOther(ctx context.Context, c *contestant, window time.Duration) erro
 	return nil
 }
 
-func (c *contestant) timeToOther(ctx context.Context, key string) (took time.Duration, err error) {
+func (c *contestant) timeToOther(ctx context.Context, key string) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends Shows if Set fails
 	value := c.value()
-	var waiting, watched sync.WaitGroup
-	var failed error
-	var began atomic.Pointer[time.Time]
-	waiting.Add(1)
-	watched.Go(func() {
-		waiting.Done()
-		failed = c.there.Shows(ctx, key, value)
-		took = time.Since(*began.Load())
-	})
-	waiting.Wait()
-	now := time.Now()
-	began.Store(&now)
-	err = c.here.Set(ctx, key, value)
-	watched.Wait()
-	return took, errors.Join(err, failed)
+	shown := make(chan sight, 1)
+	began := time.Now()
+	go func() {
+		err := c.there.Shows(ctx, key, value)
+		shown <- sight{time.Now(), err}
+	}()
+	if err := c.here.Set(ctx, key, value); err != nil {
+		return 0, err
+	}
+	s := <-shown
+	return s.at.Sub(began), s.err
 }
 
-// measureBytes takes what a replica adds to the heap, without what one of an empty keyspace
-// adds: connections, and what the server has for them, for it runs in the same process.
+// A sight is the end of a call of Shows.
+type sight struct {
+	at  time.Time
+	err error
+}
+
+// measureBytes takes what leaves the heap with a replica, without what leaves it with one of an
+// empty keyspace, which is that of connections. What comes with a replica would be more: the
+// server runs in the same process, and keeps for a while what it has read for the replica.
 func measureBytes(ctx context.Context, c *contestant, _ time.Duration) error {
 	full, err := c.heapOf(ctx, shared)
 	if err != nil {
@@ -162,13 +185,15 @@ func measureBytes(ctx context.Context, c *contestant, _ time.Duration) error {
 }
 
 func (c *contestant) heapOf(ctx context.Context, keyspace string) (int64, error) {
-	before := heap()
 	r, err := c.server.Connect(ctx, c.server.Address(), keyspace)
 	if err != nil {
 		return 0, err
 	}
-	after := heap()
-	return after - before, r.Close()
+	with := heap()
+	if err := r.Close(); err != nil { // the last use of r, so the next heap is without it
+		return 0, err
+	}
+	return with - heap(), nil
 }
 
 // heap collects twice, because a sync.Pool keeps what it has through one collection.

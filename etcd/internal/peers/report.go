@@ -13,14 +13,17 @@ import (
 )
 
 const explanation = `Each cell has the median of the rounds, their range, and the median of the ratios to the first row in the same round.
-The other programs of the machine slow all rows, so only ratios within this table mean something. A Set overwrites a key with a
-value of 100 bytes, and its time is the median of the calls. "Until another replica shows a write" is counted from the call of
-Set. Bytes are those of a replica that has just been read, without its connection.
+The other programs of the machine slow all rows, so only ratios within this table mean something.
 
-After a cut: a replica loses its connection; meanwhile a key is set, one is added and one deleted; then the replica may connect
-again. "History gone": meanwhile etcd is compacted, NATS removes the markers of deleted keys (PurgeDeletes, of any age), and Redis
-does nothing, because it has no history. "resumes": the replica has all changes. "told of gaps": it was told that changes are missing, and
-has to read everything anew. "silent": it shows newer changes, misses an older one, and was told nothing.
+- Get reads the replica, key after key. With 64 callers, the time is that in which all of them together make one read.
+- Set overwrites a key with a value of 100 bytes. Its time is the median of the calls, and its rate that of all callers together.
+- The time until another replica shows a write begins with the call of Set.
+- The memory is that of a replica that has just been read, without its connection.
+- After a cut: a replica loses its connection. Meanwhile a key is set, one is added and one deleted. Then the replica may connect
+  again. "Resumes": it has all changes. "Told of gaps": it was told that changes are missing, and its program has to read
+  everything anew. "Silent": it shows newer changes, misses an older one, and was told nothing.
+- History gone: meanwhile etcd is compacted, and NATS removes the markers of deleted keys (PurgeDeletes, for markers of any age). Redis
+  has no history.
 `
 
 // report measures all systems, and prints the table with what it needs to be understood.
