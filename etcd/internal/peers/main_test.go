@@ -61,3 +61,37 @@ func TestReport(t *testing.T) {
 func TestCell(t *testing.T) {
 	assert.Equal(t, "6.00 (4.00 to 150), ×3.00", cell([]float64{150, 4, 6}, []float64{3, 2, 2}))
 }
+
+// A Set that promises so is visible when it returns. A Set that is only acknowledged is not always:
+// so the check can fail.
+func TestPromises(t *testing.T) {
+	all, _ := withRedis(systems())
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			c, err := enter(t.Context(), s, t.TempDir(), plan{keys: 1}.names())
+			require.NoError(t, err)
+			defer c.leave()
+			switch s.name {
+			case "clientv3, own map":
+				require.Positive(t, c.missed(t, 5000))
+			default:
+				if s.promise == visible {
+					require.Zero(t, c.missed(t, 200))
+				}
+			}
+		})
+	}
+}
+
+// missed counts the calls of Set, of so many or until the first, after which Get does not show
+// the value.
+func (c *contestant) missed(t *testing.T, of int) (missed int) {
+	for i := 0; i < of && missed == 0; i++ {
+		value := c.value()
+		require.NoError(t, c.here.Set(t.Context(), c.keys[0], value))
+		if now, _ := c.here.Get(c.keys[0]); now != value {
+			missed++
+		}
+	}
+	return missed
+}

@@ -189,11 +189,27 @@ func (c *contestant) heapOf(ctx context.Context, keyspace string) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	with := heap()
+	with := steadyHeap()
 	if err := r.Close(); err != nil { // the last use of r, so the next heap is without it
 		return 0, err
 	}
-	return with - heap(), nil
+	return with - steadyHeap(), nil
+}
+
+// steadyHeap waits until the heap keeps its size: goroutines of clients and servers let go of what
+// they had a moment after a Connect or a Close.
+func steadyHeap() int64 {
+	const steady = 10 << 10 // bytes; a byte an entry, with 10 000 of them
+	last := heap()
+	for range 50 {
+		time.Sleep(20 * time.Millisecond)
+		now := heap()
+		if max(last-now, now-last) < steady {
+			return now
+		}
+		last = now
+	}
+	return last // a server is at work; the range of the rounds will show it
 }
 
 // heap collects twice, because a sync.Pool keeps what it has through one collection.
