@@ -42,13 +42,17 @@ func main() {
 	if p.rounds < 1 || p.keys < 1 {
 		log.Fatal("peers: -rounds and -keys must be positive")
 	}
-	if err := p.report(context.Background(), os.Stdout); err != nil {
+	r, err := p.measure(context.Background())
+	if err != nil {
+		log.Fatal("peers: ", err)
+	}
+	if err := r.report(os.Stdout); err != nil {
 		log.Fatal("peers: ", err)
 	}
 }
 
-// run measures all systems in a folder of its own.
-func (p plan) run(ctx context.Context, systems []system) (contestants []*contestant, err error) {
+// compare measures systems in a folder of its own.
+func (p plan) compare(ctx context.Context, systems []system) (contestants []*contestant, err error) {
 	folder, err := os.MkdirTemp("", "peers")
 	if err != nil {
 		return nil, err

@@ -14,23 +14,30 @@ import (
 // The server of etcd leaves goroutines for a moment after its end, so goleak looks at the end.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The keys of tiny are enough to tell their bytes from those of connections.
-var tiny = plan{rounds: 2, window: 5 * time.Millisecond, keys: 2000}
+// The keys are enough to tell their bytes from those of connections.
+var tiny = plan{rounds: 1, window: 5 * time.Millisecond, keys: 2000}
 
-// Each system gives figures, and each of the three words is the one of some system: so no word is
-// beyond the reach of the check after a cut.
+// Each system gives figures, and a row with a cell for each column.
 func TestEachSystemHasFigures(t *testing.T) {
-	all, _ := withRedis(systems())
-	contestants, err := tiny.run(t.Context(), all)
+	r, err := tiny.measure(t.Context())
 	require.NoError(t, err)
-	words := make(map[string][2]string)
-	for _, c := range contestants {
+	for _, c := range r.contestants {
 		for _, of := range columns {
 			require.Len(t, c.figures[of], tiny.rounds, "%s: %s", c.name, of)
 			for _, figure := range c.figures[of] {
 				assert.Positive(t, figure, "%s: %s", c.name, of)
 			}
 		}
+	}
+	checkWords(t, r.contestants)
+	checkReport(t, r)
+}
+
+// checkWords has each of the three words be that of some system: so no word is beyond the reach
+// of the look after a cut.
+func checkWords(t *testing.T, contestants []*contestant) {
+	words := make(map[string][2]string)
+	for _, c := range contestants {
 		words[c.name] = c.words
 	}
 	for name, want := range map[string][2]string{
@@ -42,10 +49,9 @@ func TestEachSystemHasFigures(t *testing.T) {
 	}
 }
 
-// The report has a row for each system, and a cell for each column.
-func TestReport(t *testing.T) {
+func checkReport(t *testing.T, r run) {
 	var report bytes.Buffer
-	require.NoError(t, plan{rounds: 1, window: time.Millisecond, keys: 10}.report(t.Context(), &report))
+	require.NoError(t, r.report(&report))
 	all, missing := withRedis(systems())
 	for _, s := range all {
 		assert.Contains(t, report.String(), "| "+s.name+" | "+s.promise+" |")

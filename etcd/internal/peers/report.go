@@ -26,22 +26,34 @@ The other programs of the machine slow all rows, so only ratios within this tabl
   has no history.
 `
 
-// report measures all systems, and prints the table with what it needs to be understood.
-func (p plan) report(ctx context.Context, w io.Writer) error {
-	load := loadNow()
+// A run is what a report is of.
+type run struct {
+	plan
+	contestants []*contestant
+	missing     string // a line for a system that is left out, or ""
+	took        time.Duration
+	load        [2]string // of the machine, before and after
+}
+
+// measure runs all systems.
+func (p plan) measure(ctx context.Context) (r run, err error) {
+	r.plan, r.load[0] = p, loadNow()
 	began := time.Now()
 	all, missing := withRedis(systems())
-	contestants, err := p.run(ctx, all)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "# genie/etcd beside its peers\n\n    go run . -rounds %d -window %v -keys %d\n\n", p.rounds, p.window, p.keys)
+	r.contestants, err = p.compare(ctx, all)
+	r.missing, r.took, r.load[1] = missing, time.Since(began), loadNow()
+	return r, err
+}
+
+// report writes the table with what it needs to be understood.
+func (r run) report(w io.Writer) error {
+	fmt.Fprintf(w, "# genie/etcd beside its peers\n\n    go run . -rounds %d -window %v -keys %d\n\n", r.rounds, r.window, r.keys)
 	fmt.Fprintf(w, "%s, %s/%s, %d processors, took %v. Load of the machine (1, 5, 15 minutes): %s before, %s after.\n%s.\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Since(began).Round(time.Second), load, loadNow(), versions())
-	if err := writeTable(w, contestants); err != nil {
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), r.took.Round(time.Second), r.load[0], r.load[1], versions())
+	if err := writeTable(w, r.contestants); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\n%s%s", missing, explanation)
+	_, err := fmt.Fprintf(w, "\n%s%s", r.missing, explanation)
 	return err
 }
 
