@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -235,11 +236,31 @@ func TestLimits(t *testing.T) {
 
 func TestRefusalsSpeakForThemselves(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
+	s, err := etcd.Open(ctx, c.reader(), prefix)
+	require.NoError(t, err)
+	defer s.Close()
+	for name, err := range map[string]error{
+		"Set":    s.Set(ctx, "key", "x"),
+		"Delete": s.Delete(ctx, "key"),
+		"Update": s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("key", "x"); return nil }),
+	} {
+		assert.ErrorIs(t, err, rpctypes.ErrPermissionDenied, name)
+		assert.NotErrorIs(t, err, etcd.ErrUnknown, name)
+		assert.NotErrorIs(t, err, etcd.ErrUnavailable, name)
+	}
+}
+
+// An entry may live as long as a Duration can say.
+func TestTheLongestTimeToLive(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
 	s := c.open()
-	err := s.SetWithTTL(ctx, "key", "x", time.Duration(clientv3.MaxLeaseTTL+1)*time.Second)
-	require.ErrorIs(t, err, rpctypes.ErrLeaseTTLTooLarge)
-	require.NotErrorIs(t, err, etcd.ErrUnknown)
-	require.NotErrorIs(t, err, etcd.ErrUnavailable)
+	require.NoError(t, s.SetWithTTL(ctx, "key", "x", math.MaxInt64))
+	leases, err := c.direct.Leases(ctx)
+	require.NoError(t, err)
+	require.Len(t, leases.Leases, 1)
+	lease, err := c.direct.TimeToLive(ctx, leases.Leases[0].ID)
+	require.NoError(t, err)
+	assert.EqualValues(t, 9_000_000_000, lease.GrantedTTL)
 }
 
 func TestOpenRefuses(t *testing.T) {
