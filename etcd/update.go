@@ -21,6 +21,10 @@ const tokenKey = ""
 // them, 64 callers of one key all come through (TestUpdatesOfOneCounter).
 const maxTries = 32
 
+// maxCopies is how often an Update sends the same transaction again because no answer came. With
+// the pauses between them, ten copies take six seconds, which is longer than an election.
+const maxCopies = 10
+
 // Update calls fn with a Tx that reads the replica at one revision, and then has the cluster
 // apply the writes of fn as one transaction, if no key that fn has read was written since. If
 // one was, Update waits until the replica has that write and calls fn again, up to 32 times. So
@@ -42,8 +46,8 @@ const maxTries = 32
 // transaction leaves a token in the cluster, and the replica sees all tokens. Update returns nil
 // if it finds its own. If not, it sends the same transaction again if the first and the second
 // cannot both be applied, and calls fn again only if the first can no longer be applied. Else it
-// returns [ErrUnknown]: also at the end of ctx, and if the cluster has not come back after four
-// times the time of [WithTimeout]. A ctx that ends before WithTimeout does leaves no time to
+// returns [ErrUnknown]: also at the end of ctx, after ten such copies without an answer, and if the
+// cluster has not come back after four times the time of [WithTimeout]. A ctx that ends before WithTimeout does leaves no time to
 // look. With ErrUnknown, the last call of fn may be applied, and no earlier one.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	token := s.name + "/" + strconv.FormatUint(s.updates.Add(1), 36)
@@ -114,10 +118,14 @@ var (
 // therefore ends with ErrUnknown. fn is not called before L is dead: what fn has put into
 // variables is then of a try that was not applied.
 //
+// A cluster that answers reads and fails every transaction would have settle send copies for
+// ever, so after maxCopies of them the outcome stays unknown.
+//
 // A request that has passed the quota was answered, so it is not under way: if its token is not
 // there, it is dead.
 func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, won bool, err error) {
-	for answered := errors.Is(cause, ErrQuota); ; answered = false {
+	answered := errors.Is(cause, ErrQuota)
+	for copies, pause := 0, firstPause; ; copies, pause = copies+1, longer(pause) {
 		if !u.synced(ctx) {
 			return at, false, marked(ErrUnknown, cause)
 		}
@@ -127,20 +135,28 @@ func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, w
 			return at, fate == applied, err
 		case answered:
 			return at, false, refusedByQuota(cause)
-		case !lost.excludesItself():
-			return at, false, errors.Join(errOpen, cause)
+		case !lost.excludesItself(), copies == maxCopies, copies > 0 && !sleep(ctx, pause):
+			return at, false, errors.Join(errOpen, cause, context.Cause(ctx))
 		}
+		answered = false
 		at, won, err = u.commit(ctx, lost)
 		switch {
 		case err == nil && won:
 			return at, true, nil
 		case err == nil:
-			return u.overtaken(ctx, lost, at)
+			return u.overtaken(ctx, lost, at, cause)
 		case !errors.Is(err, ErrUnknown) || errors.Is(err, ErrQuota):
-			return at, false, marked(ErrUnknown, err)
+			return at, false, u.unsettled(ctx, cause, err)
 		}
-		cause = err
 	}
+}
+
+// unsettled returns the error of a try that is still open when its copy has failed. The error of
+// the copy says nothing about the try, so errors.Is must not find it: it may be an ErrUnavailable,
+// which promises that nothing was written. The end of ctx and a Close are found.
+func (u *update) unsettled(ctx context.Context, cause, ofCopy error) error {
+	reason := fmt.Errorf("its copy: %v", ofCopy)
+	return errors.Join(errOpen, cause, reason, context.Cause(ctx), context.Cause(u.store.life))
 }
 
 // refusedByQuota returns an error without the doubt that ofWrite adds.
@@ -151,9 +167,9 @@ func refusedByQuota(cause error) error {
 }
 
 // overtaken is the end of settle for a copy of which a comparison has failed, at a place.
-func (u *update) overtaken(ctx context.Context, lost *Tx, failed place) (at place, won bool, err error) {
+func (u *update) overtaken(ctx context.Context, lost *Tx, failed place, cause error) (at place, won bool, err error) {
 	if err := u.store.caughtUp(ctx, failed); err != nil {
-		return failed, false, marked(ErrUnknown, err)
+		return failed, false, u.unsettled(ctx, cause, err)
 	}
 	at, fate, err := u.fate(lost)
 	if err == nil && fate == undecided && lost.hasMissed() {

@@ -16,6 +16,19 @@ var quick = grpc.WithConnectParams(grpc.ConnectParams{
 	MinConnectTimeout: time.Second,
 })
 
+// calls has a client pass its requests of one method, such as "KV/Txn", through f. f gets the
+// request itself, which it may send.
+func calls(method string, f func(ctx context.Context, send func(context.Context) error) error) grpc.DialOption {
+	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, called string, request, reply any,
+		conn *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		send := func(ctx context.Context) error { return invoker(ctx, called, request, reply, conn, opts...) }
+		if called != "/etcdserverpb."+method {
+			return send(ctx)
+		}
+		return f(ctx, send)
+	})
+}
+
 // A gate is in a client, and keeps the streams that are open when it holds, which are those of
 // watches, from giving their messages. Streams that are opened later are free.
 type gate struct{ held atomic.Pointer[chan struct{}] }
