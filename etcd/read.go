@@ -57,7 +57,7 @@ func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 func (f *follower) readPage(ctx context.Context, from string, at, limit int64) (*clientv3.GetResponse, error) {
 	ctx, cancel := f.attempt(ctx)
 	defer cancel()
-	page, err := f.client.Get(ctx, from, clientv3.WithRange(f.prefixEnd), clientv3.WithRev(at), clientv3.WithLimit(limit))
+	page, err := f.kv.Get(ctx, from, clientv3.WithRange(f.prefixEnd), clientv3.WithRev(at), clientv3.WithLimit(limit))
 	if err != nil {
 		return nil, ended(ctx, err)
 	}

@@ -73,7 +73,14 @@ type Store struct {
 	log       *slog.Logger
 	replica   *genie.Store // written by the goroutine of follower.run only
 	position  *position
-	errors    chan error // capacity 10: as many as an AutoBackupErrors of genie holds
+
+	// kv and leases use the connection of the client. The client's own KV and Lease may be
+	// wrapped, to add a prefix for example. The watcher of a session is made of the connection,
+	// so with a wrapped KV, reads and events would be of different keys.
+	kv     clientv3.KV
+	leases clientv3.Lease
+
+	errors chan error // capacity 10: as many as an AutoBackupErrors of genie holds
 
 	// life ends with Close, and is the reason for the end of all requests then.
 	life  context.Context
@@ -177,7 +184,9 @@ func chosen(opts []Option) (settings, error) {
 
 // Open returns a Store of the keys of the cluster that begin with prefix, which must not be
 // empty. The Store's keys are without the prefix. The key that is the prefix itself is the
-// Store's own. c must come from [clientv3.New]; the Store does not close it.
+// Store's own. c must come from [clientv3.New]; the Store does not close it. The Store uses the
+// connection of c only: wrappers in c.KV, c.Lease and c.Watcher, such as those of
+// clientv3/namespace, are not used. Give the whole prefix instead.
 //
 // Open returns once the replica has all that was acknowledged before the call. With a local file
 // ([WithFile]) that has a replica, Open also returns if the cluster cannot be reached: after the
@@ -272,6 +281,7 @@ func newStore(c *clientv3.Client, prefix string, chosen settings, replica *genie
 func (s *Store) start(m mark) (outcomes <-chan error) {
 	life, end := context.WithCancelCause(context.Background())
 	s.life = life
+	s.kv, s.leases = clientv3.NewKV(s.client), clientv3.NewLease(s.client)
 	s.position.at = place{m.Cluster, m.Revision}
 	f := &follower{Store: s, mark: m, outcomes: make(chan error, 1)}
 	var parts sync.WaitGroup
@@ -290,6 +300,7 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 		s.position.close()
 		err := s.replica.Close() // closes the channel of the backups' errors
 		parts.Wait()
+		s.leases.Close() // without keep-alives this only releases a context
 		close(s.errors)
 		return err
 	})

@@ -251,7 +251,7 @@ func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err er
 		if now, reading := s.position.place(); reading != tx.reading || reading%2 != 0 {
 			return now, nil
 		}
-		answer, err := s.client.Txn(ctx).If(conditions...).Then(operations...).Commit()
+		answer, err := s.kv.Txn(ctx).If(conditions...).Then(operations...).Commit()
 		if err != nil {
 			return place{}, err
 		}

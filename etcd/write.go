@@ -40,7 +40,7 @@ func (s *Store) set(ctx context.Context, key, value string, opts ...clientv3.OpO
 		return errEmptyKey
 	}
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.client.Put(ctx, s.prefix+key, value, opts...)
+		answer, err := s.kv.Put(ctx, s.prefix+key, value, opts...)
 		if err != nil {
 			return place{}, err
 		}
@@ -66,7 +66,7 @@ func (s *Store) delete(ctx context.Context, key string) error {
 	}
 	found := false
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.client.Delete(ctx, s.prefix+key)
+		answer, err := s.kv.Delete(ctx, s.prefix+key)
 		if err != nil {
 			return place{}, err
 		}
@@ -125,7 +125,7 @@ func (s *Store) setWithTTL(ctx context.Context, key, value string, ttl time.Dura
 func (s *Store) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
 	var lease clientv3.LeaseID
 	_, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.client.Grant(ctx, leaseSeconds(ttl))
+		answer, err := s.leases.Grant(ctx, leaseSeconds(ttl))
 		if err == nil {
 			lease = answer.ID
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/namespace"
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/windevkay/forge/genie"
@@ -70,6 +71,25 @@ func TestOtherKeysOfTheClusterStayOut(t *testing.T) {
 	require.NoError(t, s.Sync(ctx))
 	assert.Equal(t, map[string]string{"key": "ours"}, s.Snapshot())
 	assert.Equal(t, map[string]string{"key": "ours"}, c.open().Snapshot())
+}
+
+// A Store uses the connection of a client and not its interfaces, which may be wrapped: reads,
+// writes and events would be of different keys.
+func TestAWrappedClient(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
+	client := c.client()
+	client.KV = namespace.NewKV(client.KV, "space/")
+	client.Lease = namespace.NewLease(client.Lease, "space/")
+	client.Watcher = namespace.NewWatcher(client.Watcher, "space/")
+	s, err := etcd.Open(ctx, client, prefix, etcd.WithTimeout(time.Second))
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Set(ctx, "set", "1"))
+	require.NoError(t, s.Update(ctx, increment("updated")))
+	require.NoError(t, s.SetWithTTL(ctx, "ends", "1", time.Hour))
+	c.put("put", "1")
+	c.follows(s)
+	assert.Equal(t, map[string]string{"set": "1", "updated": "1", "ends": "1", "put": "1"}, s.Snapshot())
 }
 
 func TestAPrefixOfTheLastBytes(t *testing.T) {
