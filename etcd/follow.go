@@ -108,8 +108,8 @@ func (f *follower) guard(ctx context.Context, end context.CancelCauseFunc) {
 		}
 	}
 	if connection.WaitForStateChange(ctx, connectivity.Ready) {
-		f.position.follow(false) // at once: writes must not go to another history meanwhile
 		end(errBroken)
+		f.position.unfollow() // at once: writes must not go to another history meanwhile
 	}
 }
 
@@ -235,6 +235,7 @@ func (s *session) receive(ctx context.Context, events clientv3.WatchChan) {
 			}
 			if err := s.accept(response); err != nil {
 				s.end(err)
+				s.position.unfollow() // at once, as in guard
 				return
 			}
 		case <-ctx.Done(): // a client that cannot reach the cluster may keep the channel open
@@ -302,13 +303,14 @@ func (s *session) checkOnce(ctx context.Context) error {
 		return err
 	case v == other:
 		s.end(errHistory)
+		s.position.unfollow() // at once, as in guard
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
 	switch err := s.caughtUp(ctx, head); {
 	case ctx.Err() != nil:
 	case err == nil:
-		s.reached()
+		s.reached(ctx)
 	case s.received.Load() == before:
 		s.end(errStalled)
 	}
@@ -316,15 +318,15 @@ func (s *session) checkOnce(ctx context.Context) error {
 }
 
 // reached notes that the replica follows the cluster.
-func (s *session) reached() {
+func (s *session) reached(ctx context.Context) {
 	s.followed.Store(true)
-	if s.position.follow(true) {
+	if s.position.follow(ctx) {
 		s.log.Info("genie/etcd: follow the cluster", "prefix", s.prefix, "revision", s.Revision())
 	}
 }
 
 // lost notes that the replica does not follow the cluster any more, or still not.
 func (f *follower) lost(err error) {
-	f.position.follow(false)
+	f.position.unfollow()
 	f.report(err)
 }

@@ -3,9 +3,11 @@ package etcd
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -95,4 +97,53 @@ func TestApply(t *testing.T) {
 	assert.Equal(t, witness{"a", 13, true}, f.standing().Witness)
 	cancel()
 	<-done
+}
+
+// answers is a KV whose reads are answered by a function.
+type answers struct {
+	clientv3.KV
+	get func(key string, rev int64) *clientv3.GetResponse
+}
+
+func (a answers) Get(_ context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return a.get(key, clientv3.OpGet(key, opts...).Rev()), nil
+}
+
+// following returns a session that follows a cluster, which answers as get says, and its context.
+func following(t *testing.T, get func(key string, rev int64) *clientv3.GetResponse) (*session, context.Context) {
+	replica, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	f := &follower{Store: newStore(nil, "p/", settings{timeout: time.Second}, replica)}
+	f.life, f.kv = t.Context(), answers{get: get}
+	f.replace([]change{{key: "a", value: "1"}}, mark{Revision: 10, Cluster: 1, Prefix: "p/", Witness: witness{Key: "a", At: 9}})
+	ctx, end := context.WithCancelCause(t.Context())
+	s := &session{follower: f, cluster: 1, inbox: newInbox(1 << 20), end: end}
+	s.reached(ctx)
+	require.True(t, s.position.stats().Following)
+	return s, ctx
+}
+
+// Whichever part of a session finds another history, writes stop in that moment, and no other
+// part that still runs lets them go on.
+func TestAnotherHistoryStopsWrites(t *testing.T) {
+	other := func(string, int64) *clientv3.GetResponse {
+		return &clientv3.GetResponse{Header: &etcdserverpb.ResponseHeader{ClusterId: 2, Revision: 10}}
+	}
+	response := response(11)
+	response.Header.ClusterId = 2
+	events := make(chan clientv3.WatchResponse, 1)
+	events <- response
+	for name, find := range map[string]func(*session, context.Context){
+		"by a check":      func(s *session, ctx context.Context) { s.checkOnce(ctx) },
+		"by the response": func(s *session, ctx context.Context) { s.receive(ctx, events) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ctx := following(t, other)
+			find(s, ctx)
+			require.Equal(t, errHistory, context.Cause(ctx))
+			assert.False(t, s.position.stats().Following)
+			s.reached(ctx)
+			assert.False(t, s.position.stats().Following, "the session has ended")
+		})
+	}
 }

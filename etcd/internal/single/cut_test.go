@@ -335,3 +335,16 @@ func TestACompactionDuringTheFirstRead(t *testing.T) {
 	}
 	c.follows(c.open())
 }
+
+// A cluster that refuses the replica for good makes Open fail, with a file, too: the replica would
+// never catch up.
+func TestOpenWithAFileIsRefused(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
+	file := etcd.WithFile(filepath.Join(t.TempDir(), "replica.json"))
+	s, err := etcd.Open(ctx, c.client(), "other/", file)
+	require.NoError(t, err)
+	require.NoError(t, s.Set(ctx, "key", "x"))
+	require.NoError(t, s.Close())
+	_, err = etcd.Open(ctx, c.reader(), "other/", file)
+	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
+}
