@@ -58,6 +58,7 @@ var (
 
 // run follows the cluster until ctx ends.
 func (f *follower) run(ctx context.Context) {
+	defer f.keepContact()
 	for pause := firstPause; ; pause = longer(pause) {
 		followed, err := f.session(ctx)
 		if ctx.Err() != nil {
@@ -177,9 +178,21 @@ func (f *follower) put(changes []change) {
 				tx.Set(c.key, c.value)
 			}
 		}
+		f.mark.Contact = f.position.contactMilli()
 		tx.Set(markKey, f.mark.String())
 		return nil
 	})
+}
+
+// keepContact writes the time of the last answer into the replica, for the next start: on a quiet
+// prefix, the last change may be much older.
+func (f *follower) keepContact() {
+	m := f.standing().mark
+	if m.Revision == 0 {
+		return // nothing was read yet
+	}
+	m.Contact = f.position.contactMilli()
+	f.replica.Set(markKey, m.String())
 }
 
 // A session is one watch. hold ends it for the reason that the first of its goroutines gives.

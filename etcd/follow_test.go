@@ -75,7 +75,7 @@ func TestApply(t *testing.T) {
 	require.NoError(t, err)
 	f := &follower{Store: newStore(nil, "p/", settings{}, replica)}
 	f.replace([]change{{key: "a", value: "1"}}, mark{Revision: 10, Cluster: 1, Prefix: "p/", Witness: witness{Key: "a", At: 9}})
-	assert.Equal(t, standing{mark{10, 1, "p/", witness{Key: "a", At: 9}}, "1"}, f.standing())
+	assert.Equal(t, standing{mark{10, 1, "p/", witness{Key: "a", At: 9}, 0}, "1"}, f.standing())
 
 	seen := make(chan int64, 10)
 	ctx, cancel := context.WithCancel(t.Context())

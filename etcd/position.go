@@ -179,6 +179,26 @@ func (p *position) heard(head int64, now time.Time) {
 	p.contact = now
 }
 
+// contactMilli returns the time of the last answer as a mark has it.
+func (p *position) contactMilli() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.contact.IsZero() {
+		return 0
+	}
+	return p.contact.UnixMilli()
+}
+
+// restore makes the position that of a mark from a file.
+func (p *position) restore(m mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at, p.head = place{m.Cluster, m.Revision}, m.Revision
+	if m.Contact != 0 {
+		p.contact = time.UnixMilli(m.Contact)
+	}
+}
+
 // fellBehind counts a watch that was ended because the replica had not kept up.
 func (p *position) fellBehind() {
 	p.mu.Lock()

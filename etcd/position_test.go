@@ -150,6 +150,7 @@ func TestStatsOfAPosition(t *testing.T) {
 	p.fellBehind()
 	p.follow(t.Context())
 	assert.Equal(t, Stats{Following: true, Cluster: 1, Revision: 10, Head: 12, Contact: now, Reads: 1, Restarts: 1}, p.stats())
+	assert.Equal(t, now.UnixMilli(), p.contactMilli())
 	turn(p, place{2, 3})
 	assert.EqualValues(t, 3, p.stats().Head, "of the new cluster")
 }

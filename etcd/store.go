@@ -195,7 +195,7 @@ func chosen(opts []Option) (settings, error) {
 // cluster by then, for whatever reason: after the time of [WithTimeout], or at the deadline of
 // ctx. The cluster may be away, or have more to send than comes in that time. The Store then has
 // the entries of the file, at the revision of the file. Reads work, writes fail with
-// [ErrUnavailable], [Store.Stats] tells how old it is, and the replica catches up by itself.
+// [ErrUnavailable], [Store.Stats] tells how old it is (Contact), and the replica catches up by itself.
 // Without such a file Open needs the cluster. It tries until ctx ends, or, if ctx has no deadline,
 // until a try fails after the time of WithTimeout, and returns an error that is ErrUnavailable.
 // In any case Open fails if ctx is cancelled, and if the cluster refuses to be read in a way that
@@ -286,14 +286,14 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 	life, end := context.WithCancelCause(context.Background())
 	s.life = life
 	s.kv, s.leases = clientv3.NewKV(s.client), clientv3.NewLease(s.client)
-	s.position.at = place{m.Cluster, m.Revision}
+	s.position.restore(m)
 	f := &follower{Store: s, mark: m, outcomes: make(chan error, 1)}
-	var parts sync.WaitGroup
-	parts.Go(func() { f.run(life) })
+	var following, reporting sync.WaitGroup
+	following.Go(func() { f.run(life) })
 	if s.chosen.path != "" {
 		s.replica.StartAutoBackup(saveEvery)
 		backups := s.replica.AutoBackupErrors()
-		parts.Go(func() {
+		reporting.Go(func() {
 			for err := range backups {
 				s.report(err)
 			}
@@ -302,8 +302,9 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 	s.close = sync.OnceValue(func() error {
 		end(ErrClosed)
 		s.position.close()
+		following.Wait()         // it writes its last entry
 		err := s.replica.Close() // closes the channel of the backups' errors
-		parts.Wait()
+		reporting.Wait()
 		s.leases.Close() // without keep-alives this only releases a context
 		close(s.errors)
 		return err
@@ -430,10 +431,15 @@ type Stats struct {
 	// tells since when.
 	Following bool
 
-	Cluster  uint64    // the ID of the cluster
-	Revision int64     // at which the replica stands
-	Head     int64     // the newest revision of the cluster that this process knows of
-	Contact  time.Time // when the cluster has last answered, or the zero Time if not yet
+	// Contact is when the cluster has last answered. Before the first answer it is that of
+	// the last run, which the file keeps: Close writes it, and each change of the replica
+	// does, so after a crash it may be older than the truth, and never newer. It is the zero
+	// Time if there is none.
+	Contact time.Time
+
+	Cluster  uint64 // the ID of the cluster
+	Revision int64  // at which the replica stands
+	Head     int64  // the newest revision of the cluster that this process, or its file, knows of
 
 	Reads    uint64 // of everything: without a file, and where the history had a gap
 	Restarts uint64 // of the watch because the replica had not kept up: see WithBacklog

@@ -157,10 +157,14 @@ func (s *Store) Sync(ctx context.Context) error {
 
 // sync asks again if the replica has begun to follow the cluster anew since it asked: the answer
 // may have come from another history, whose revisions mean nothing here.
+//
+// One attempt is around all of it: its parts wait for other things, one after another.
 func (s *Store) sync(ctx context.Context) error {
+	ctx, cancel := s.attempt(ctx)
+	defer cancel()
 	for {
-		if err := s.awaitFollowing(ctx); err != nil {
-			return err
+		if err := s.ready(ctx); err != nil {
+			return marked(ErrUnavailable, err)
 		}
 		session := s.position.followed()
 		now, err := s.look(ctx, tokenKey, 0)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +120,7 @@ func TestStartWithoutTheCluster(t *testing.T) {
 			first := c.open(etcd.WithFile(path))
 			before, revision := first.Snapshot(), first.Revision()
 			require.NoError(t, first.Close())
+			contact := first.Stats().Contact
 			c.proxy.refuse()
 
 			s := c.open(etcd.WithFile(path))
@@ -126,7 +128,8 @@ func TestStartWithoutTheCluster(t *testing.T) {
 			assert.Equal(t, before, s.Snapshot())
 			assert.Equal(t, revision, s.Revision())
 			assert.False(t, stats.Following)
-			assert.Zero(t, stats.Contact)
+			assert.WithinDuration(t, contact, stats.Contact, time.Millisecond, "of the last run")
+			assert.Equal(t, stats.Revision, stats.Head, "no more is known")
 			require.ErrorIs(t, s.Set(ctx, "key", "x"), etcd.ErrUnavailable)
 			require.ErrorIs(t, s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("key", "x"); return nil }), etcd.ErrUnavailable)
 
@@ -253,6 +256,32 @@ func TestHungEndpoint(t *testing.T) {
 	c.proxy.breakAll()
 	c.proxy.release()
 	c.follows(s)
+}
+
+// The parts of a Sync, each of which takes nearly as long as allowed, are over in that time together.
+func TestTheTimeOfASync(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
+	const timeout = 500 * time.Millisecond
+	var gate gate
+	var slow atomic.Bool
+	reads := calls("KV/Range", func(ctx context.Context, send func(context.Context) error) error {
+		err := send(ctx)
+		if slow.Load() {
+			time.Sleep(timeout * 9 / 10) // an answer that is under way for so long
+		}
+		return err
+	})
+	s, err := etcd.Open(ctx, dial(t, c.proxy.address(), gate.option(), reads), prefix, etcd.WithTimeout(timeout))
+	require.NoError(t, err)
+	defer s.Close()
+	gate.hold()
+	defer gate.release()
+	slow.Store(true)
+	_, err = c.direct.Put(ctx, "elsewhere", "x")
+	require.NoError(t, err)
+	began := time.Now()
+	require.ErrorIs(t, s.Sync(ctx), etcd.ErrUnavailable)
+	assert.Less(t, time.Since(began), timeout*14/10)
 }
 
 // A write is acknowledged, and the watch keeps silent: the caller is told that it did happen. The
