@@ -33,22 +33,26 @@ const maxCopies = 10
 // call of fn, and so are the values that fn has put into variables; no earlier call was applied.
 //
 // If fn returns an error, nothing is written and Update returns that error. If fn writes
-// nothing, nothing is sent: its reads are those of a [Store.View]. In both cases the replica
-// that fn has read may be behind the cluster; call [Store.Sync] first where that matters.
+// nothing, nothing is sent: its reads are those of a [Store.View], but Update waits until the
+// replica follows the cluster, and gives [ErrUnavailable] where View would go on. In both cases
+// the replica that fn has read may be behind the cluster; call [Store.Sync] first where that
+// matters.
 //
-// The errors are those of [Store.Set], and [ErrConflict] after the last try: no write of fn
-// was applied then. An error that is [ErrQuota] and not [ErrUnknown] says the same. [ErrTooLarge]
-// is also given for more operations than the cluster allows, 128 by default. A write counts as
-// one operation, and Update adds one of its own. Comparisons are counted apart: a key that was
-// read counts as two if it was there, and as one if not.
+// The errors are those of [Store.Set], and [ErrConflict] after the last try, or if ctx ends in the
+// pause between two tries: no write of fn was applied then. An error that is [ErrQuota] and not
+// [ErrUnknown] says the same. [ErrTooLarge] is also given for more operations than the cluster
+// allows, 128 by default. A write counts as one operation, and Update adds one of its own.
+// Comparisons are counted apart: a key that was read counts as two if it was there, and as one if
+// not.
 //
 // If a connection breaks, the cluster may have applied a try or not. Update then looks: every
 // transaction leaves a token in the cluster, and the replica sees all tokens. Update returns nil
 // if it finds its own. If not, it sends the same transaction again if the first and the second
 // cannot both be applied, and calls fn again only if the first can no longer be applied. Else it
 // returns [ErrUnknown]: also at the end of ctx, after ten such copies without an answer, and if the
-// cluster has not come back after four times the time of [WithTimeout]. A ctx that ends before WithTimeout does leaves no time to
-// look. With ErrUnknown, the last call of fn may be applied, and no earlier one.
+// cluster has not come back after four times the time of [WithTimeout]. If ctx ends before
+// the time of WithTimeout has passed, Update has no time to look. With ErrUnknown, the last call
+// of fn may be applied, and no earlier one.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	token := s.name + "/" + strconv.FormatUint(s.updates.Add(1), 36)
 	s.position.expect(token)
@@ -297,8 +301,8 @@ func (u *update) synced(ctx context.Context) bool {
 // it afterwards panics.
 //
 // A Tx has no All and no Len: a transaction of etcd can compare keys, and not the set of keys
-// under a prefix. A loop belongs in a [Store.View]; what it decides must hold whatever other
-// callers add, or hang on a key that all of them write.
+// under a prefix. A loop belongs in a [Store.View]. A decision that rests on the loop must
+// stay right whatever other callers add, or all callers must write one key that the Update reads.
 type Tx struct {
 	get     func(key string) (string, bool) // of a view
 	at      place                           // of the view
