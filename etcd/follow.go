@@ -30,6 +30,10 @@ type follower struct {
 	*Store
 	mark mark // of the replica; owned by run
 
+	// patience is how long a watch may be silent while the cluster has more. See learn.
+	// Owned by run, which changes it between sessions.
+	patience time.Duration
+
 	// outcomes has the error of a session that has failed, for Open. Capacity 1: Open needs
 	// only one, and later no goroutine reads.
 	outcomes chan error
@@ -41,6 +45,9 @@ const (
 	checkEvery = 5 * time.Second
 	checkAgain = time.Second
 )
+
+// maxPatience is for a watch over a slow link, in timeouts. See learn.
+const maxPatience = 32
 
 // askAgain is how long a request for progress may take before the next. The server drops
 // requests that come while a watch is behind.
@@ -90,11 +97,26 @@ func (f *follower) session(ctx context.Context) (followed bool, err error) {
 		return false, err
 	}
 	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog), end: end}
+	from := f.mark.Revision
 	err = s.hold(ctx)
+	f.learn(err, f.mark.Revision > from)
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		f.mark = mark{} // what was missed is gone, so the next session reads everything
 	}
 	return s.followed.Load(), err
+}
+
+// learn sets the patience of the next session. The server puts up to 1 000 transactions into one
+// response. On a slow link such a response may take longer than the timeout, and the next session
+// asks for the same bytes. So each session without progress has twice the patience of the last, to
+// maxPatience timeouts. Any progress brings the timeout back: a watch that hangs is to be found.
+func (f *follower) learn(end error, moved bool) {
+	switch {
+	case moved:
+		f.patience = f.chosen.timeout
+	case errors.Is(end, errStalled):
+		f.patience = min(2*f.patience, maxPatience*f.chosen.timeout)
+	}
 }
 
 // guard ends a session when the client has lost its connection to the cluster. The client
@@ -320,7 +342,7 @@ func (s *session) checkOnce(ctx context.Context) error {
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
-	switch err := s.caughtUp(ctx, head); {
+	switch err := s.position.reach(ctx, head, true, s.patience); {
 	case ctx.Err() != nil:
 	case err == nil:
 		s.reached(ctx)

@@ -109,6 +109,10 @@ type settings struct {
 // backup file of genie, with all that [genie.NewStore] says of it: one process owns it. It
 // is saved every ten seconds by what has changed, and by Close. Nothing is lost with the file.
 //
+// No other program may write to the file. The replica believes what the file says: an entry that a
+// program of genie has changed there stays as it is until the cluster writes its key again, or the
+// replica reads everything.
+//
 // Open fails with [ErrNotReplica], and keeps the file, if it has other contents than a replica
 // of the same prefix, and with [genie.ErrInUse] and the like.
 func WithFile(path string) Option {
@@ -138,8 +142,12 @@ func WithTimeout(d time.Duration) Option {
 
 // WithBacklog sets how many bytes of events may wait in memory until the replica applies them,
 // in place of 64 MiB. If more come, the replica lets go of what waits and has the cluster
-// send it again, from where the replica stands. One transaction is never refused, however
-// large.
+// send it again, from where the replica stands.
+//
+// The bound on memory is the larger of bytes and one response of the server, twice: for what waits
+// and for what is being applied. One response is never refused, however large, or a large
+// transaction would never come through. A server of etcd puts up to 1 000 transactions into one
+// response for a replica that was away, so with entries of 64 KiB a response can have 62 MiB.
 func WithBacklog(bytes int) Option {
 	return func(s *settings) error {
 		if bytes <= 0 {
@@ -287,7 +295,7 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 	s.life = life
 	s.kv, s.leases = clientv3.NewKV(s.client), clientv3.NewLease(s.client)
 	s.position.restore(m)
-	f := &follower{Store: s, mark: m, outcomes: make(chan error, 1)}
+	f := &follower{Store: s, mark: m, patience: s.chosen.timeout, outcomes: make(chan error, 1)}
 	var following, reporting sync.WaitGroup
 	following.Go(func() { f.run(life) })
 	if s.chosen.path != "" {
@@ -388,8 +396,8 @@ func (s *Store) View(fn func(v *View) error) error {
 // genie.Store reads the backup, too.
 func (s *Store) WriteTo(w io.Writer) (int64, error) { return s.replica.WriteTo(w) }
 
-// Revision returns the revision of the cluster at which the replica stands, or a bit more: a
-// Get that begins later sees that revision or a newer one.
+// Revision returns a revision of the cluster: the replica stands there or at a newer one. A Get
+// that begins later sees that revision or a newer one.
 func (s *Store) Revision() int64 {
 	at, _ := s.position.place()
 	return at.revision

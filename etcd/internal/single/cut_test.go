@@ -12,8 +12,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/windevkay/forge/genie/etcd"
 )
@@ -376,4 +378,47 @@ func TestOpenWithAFileIsRefused(t *testing.T) {
 	require.NoError(t, s.Close())
 	_, err = etcd.Open(ctx, c.reader(), "other/", file)
 	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
+}
+
+// A link so slow that a large page does not come within the timeout: smaller pages do.
+func TestAReadOverASlowLink(t *testing.T) {
+	c := newCluster(t)
+	c.fill(300)
+	slow := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any,
+		conn *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		err := invoker(ctx, method, request, reply, conn, opts...)
+		if r, ok := request.(*etcdserverpb.RangeRequest); ok {
+			select {
+			case <-time.After(time.Duration(r.Limit) * 4 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return err
+	})
+	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address(), slow), prefix, etcd.WithTimeout(600*time.Millisecond))
+	require.NoError(t, err)
+	defer s.Close()
+	assert.Equal(t, c.contents(), s.Snapshot())
+	assert.EqualValues(t, 1, s.Stats().Reads, "no page was read in vain")
+}
+
+// A link so slow that what the replica has missed does not come within the timeout, in one response.
+func TestAWatchOverASlowLink(t *testing.T) {
+	c := newCluster(t)
+	const timeout = 250 * time.Millisecond
+	slow := slowEvents{after: 3 * timeout}
+	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address(), slow.option()), prefix, etcd.WithTimeout(timeout))
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Set(t.Context(), "key", "value"))
+	c.proxy.refuse()
+	eventually(t, func() bool { return !s.Stats().Following }, "the store knows")
+	c.fill(10)
+	slow.on.Store(true)
+	c.proxy.admit("")
+	eventually(t, func() bool { _, ok := s.Get("key009"); return ok }, "the replica has what it has missed")
+	assert.EqualValues(t, 1, s.Stats().Reads, "from the watch")
+	slow.on.Store(false)
+	c.follows(s)
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
@@ -59,6 +60,36 @@ func (s *gatedStream) RecvMsg(message any) error {
 	if until := s.gate.held.Load(); s.older && until != nil {
 		select {
 		case <-*until:
+		case <-s.Context().Done():
+		}
+	}
+	return err
+}
+
+// A slowEvents is in a client, and gives each response with events late while it is on.
+type slowEvents struct {
+	on    atomic.Bool
+	after time.Duration
+}
+
+func (e *slowEvents) option() grpc.DialOption {
+	return grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn,
+		method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		stream, err := streamer(ctx, desc, conn, method, opts...)
+		return &slowStream{stream, e}, err
+	})
+}
+
+type slowStream struct {
+	grpc.ClientStream
+	slow *slowEvents
+}
+
+func (s *slowStream) RecvMsg(message any) error {
+	err := s.ClientStream.RecvMsg(message)
+	if r, ok := message.(*etcdserverpb.WatchResponse); ok && len(r.Events) > 0 && s.slow.on.Load() {
+		select {
+		case <-time.After(s.slow.after):
 		case <-s.Context().Done():
 		}
 	}
