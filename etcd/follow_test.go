@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -144,6 +145,78 @@ func TestAnotherHistoryStopsWrites(t *testing.T) {
 			assert.False(t, s.position.stats().Following)
 			s.reached(ctx)
 			assert.False(t, s.position.stats().Following, "the session has ended")
+		})
+	}
+}
+
+// replaceable returns a follower whose replica has n entries, and the changes that replace them all.
+func replaceable(t *testing.T, n int) (*follower, []change) {
+	replica, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	f := &follower{Store: newStore(nil, "p/", settings{}, replica)}
+	var old, news []change
+	for i := range n {
+		old = append(old, change{key: fmt.Sprintf("old\xff%d", i), value: "1"})
+		news = append(news, change{key: old[i].key, deleted: true}, change{key: fmt.Sprintf("new\xff%d", i), value: "\xfe"})
+	}
+	f.put(old)
+	return f, news
+}
+
+// A large difference and a small one have the same result, in one step.
+func TestReplace(t *testing.T) {
+	for _, n := range []int{10, manyChanges} {
+		f, changes := replaceable(t, n)
+		changes = changes[:len(changes)-2] // the last entry stays
+		steps := 0
+		for view := range f.Watch(t.Context()) {
+			if steps++; steps == 1 {
+				f.replace(changes, mark{Revision: 10, Cluster: 1, Prefix: "p/"})
+				continue
+			}
+			assert.EqualValues(t, 10, view.Revision())
+			assert.Equal(t, n, view.Len())
+			_, there := view.Get(fmt.Sprintf("old\xff%d", n-1))
+			assert.True(t, there)
+			value, _ := view.Get("new\xff0")
+			assert.Equal(t, "\xfe", value)
+			break
+		}
+		assert.EqualValues(t, 10, f.standing().Revision)
+	}
+}
+
+// Reads wait for an Update of the replica, so a large difference is not applied by one. The negative
+// control applies it by one.
+func TestReadsGoOnWhileEverythingIsReplaced(t *testing.T) {
+	for name, test := range map[string]struct {
+		replace func(*follower, []change)
+		waits   bool
+	}{
+		"aside":   {func(f *follower, changes []change) { f.replace(changes, mark{Revision: 10, Cluster: 1}) }, false},
+		"control": {func(f *follower, changes []change) { f.put(changes) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, changes := replaceable(t, 100_000)
+			done := make(chan time.Duration)
+			go func() {
+				began := time.Now()
+				test.replace(f, changes)
+				done <- time.Since(began)
+			}()
+			longest := time.Duration(0)
+			for {
+				select {
+				case took := <-done:
+					t.Logf("longest Get %v of %v", longest, took)
+					assert.Equal(t, test.waits, longest > took/2)
+					return
+				default:
+					began := time.Now()
+					f.Get("old")
+					longest = max(longest, time.Since(began))
+				}
+			}
 		})
 	}
 }
