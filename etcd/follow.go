@@ -35,6 +35,11 @@ type follower struct {
 	// Owned by run, which changes it between sessions.
 	patience time.Duration
 
+	// proved is the replica as it was when the cluster last had its witness. The newest
+	// witness alone would move with what it should verify: events of another history bring
+	// a witness of that history. Owned by check while a session lasts, and else by run.
+	proved standing
+
 	// outcomes has the error of a session that has failed, for Open. Capacity 1: Open needs
 	// only one, and later no goroutine reads.
 	outcomes chan error
@@ -143,7 +148,7 @@ func (f *follower) resume(ctx context.Context) error {
 	if f.mark.Revision == 0 {
 		return f.readAll(ctx)
 	}
-	v, head, err := f.judge(ctx, f.standing())
+	v, head, err := f.verify(ctx)
 	if err != nil {
 		return err
 	}
@@ -152,6 +157,24 @@ func (f *follower) resume(ctx context.Context) error {
 		return nil
 	}
 	return f.readAll(ctx)
+}
+
+// verify judges the replica as it is, and as it was when that was last proved.
+func (f *follower) verify(ctx context.Context) (verdict, place, error) {
+	now := f.standing()
+	v, head, err := f.judge(ctx, now)
+	if err != nil || v == other {
+		return v, head, err
+	}
+	if f.proved.Witness.At != 0 && f.proved.Witness != now.Witness {
+		if before, head, err := f.judge(ctx, f.proved); err != nil || before == other {
+			return before, head, err
+		}
+	}
+	if v == same {
+		f.proved = now
+	}
+	return v, head, nil
 }
 
 // standing returns the mark with the value of its witness, both of one view.
@@ -181,7 +204,7 @@ func (f *follower) apply(b batch) {
 
 // replace makes the replica what was read of the whole prefix, as one step.
 func (f *follower) replace(changes []change, m mark) {
-	f.mark = m
+	f.mark, f.proved = m, standing{} // what was proved may have been of another history
 	f.position.depart()
 	if len(changes) < manyChanges || f.swap(changes) != nil {
 		f.put(changes)
@@ -383,7 +406,7 @@ func (s *session) check(ctx context.Context) {
 
 func (s *session) checkOnce(ctx context.Context) error {
 	before := s.received.Load()
-	v, head, err := s.judge(ctx, s.standing())
+	v, head, err := s.verify(ctx)
 	switch {
 	case err != nil:
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -114,7 +115,7 @@ func (a answers) Get(_ context.Context, key string, opts ...clientv3.OpOption) (
 func following(t *testing.T, get func(key string, rev int64) *clientv3.GetResponse) (*session, context.Context) {
 	replica, err := genie.NewStore(genie.WithoutFile())
 	require.NoError(t, err)
-	f := &follower{Store: newStore(nil, "p/", settings{timeout: time.Second}, replica)}
+	f := &follower{Store: newStore(nil, "p/", settings{timeout: time.Second}, replica), patience: time.Second}
 	f.life, f.kv = t.Context(), answers{get: get}
 	f.replace([]change{{key: "a", value: "1"}}, mark{Revision: 10, Cluster: 1, Prefix: "p/", Witness: witness{Key: "a", At: 9}})
 	ctx, end := context.WithCancelCause(t.Context())
@@ -217,6 +218,51 @@ func TestReadsGoOnWhileEverythingIsReplaced(t *testing.T) {
 					longest = max(longest, time.Since(began))
 				}
 			}
+		})
+	}
+}
+
+// A history is what a cluster answers about the key "p/a", which was written at some revisions.
+type history struct {
+	cluster  uint64
+	revision int64
+	values   map[int64]string
+}
+
+func (h history) get(_ string, rev int64) *clientv3.GetResponse {
+	answer := &clientv3.GetResponse{Header: &etcdserverpb.ResponseHeader{ClusterId: h.cluster, Revision: h.revision}}
+	if rev == 0 {
+		rev = h.revision
+	}
+	for at := rev; at > 0; at-- {
+		if value, there := h.values[at]; there {
+			answer.Kvs = []*mvccpb.KeyValue{{Key: []byte("p/a"), Value: []byte(value), ModRevision: at}}
+			break
+		}
+	}
+	return answer
+}
+
+// The cluster was restored under a connection that did not break, and has sent an event since: the
+// last event of the replica is of the new history, and the one before, which was proved, is not.
+func TestTheWitnessBeforeIsJudgedToo(t *testing.T) {
+	for name, test := range map[string]struct {
+		then history
+		want error
+	}{
+		"the same history":  {history{1, 11, map[int64]string{9: "1", 11: "2"}}, nil},
+		"restored":          {history{1, 11, map[int64]string{5: "1", 11: "2"}}, errHistory},
+		"written elsewhere": {history{1, 11, map[int64]string{9: "x", 11: "2"}}, errHistory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := history{1, 10, map[int64]string{9: "1"}}
+			s, ctx := following(t, func(key string, rev int64) *clientv3.GetResponse { return cluster.get(key, rev) })
+			require.NoError(t, s.checkOnce(ctx))
+			require.NoError(t, context.Cause(ctx))
+			cluster = test.then
+			s.apply(batch{changes: []change{{key: "a", value: "2"}}, revision: 11, witness: witness{Key: "a", At: 11}})
+			require.NoError(t, s.checkOnce(ctx))
+			assert.Equal(t, test.want, context.Cause(ctx))
 		})
 	}
 }

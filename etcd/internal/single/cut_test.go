@@ -382,6 +382,7 @@ func TestOpenWithAFileIsRefused(t *testing.T) {
 
 // A link so slow that a large page does not come within the timeout: smaller pages do.
 func TestAReadOverASlowLink(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := newCluster(t)
 	c.fill(300)
 	slow := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any,
@@ -405,6 +406,7 @@ func TestAReadOverASlowLink(t *testing.T) {
 
 // A link so slow that what the replica has missed does not come within the timeout, in one response.
 func TestAWatchOverASlowLink(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := newCluster(t)
 	const timeout = 250 * time.Millisecond
 	slow := slowEvents{after: 3 * timeout}

@@ -129,6 +129,7 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestAnUpdateGivesUp(t *testing.T) {
+	t.Parallel() // it mostly pauses
 	ctx, c := t.Context(), newCluster(t)
 	s := c.open()
 	tries := 0
@@ -307,6 +308,7 @@ func openWith(c *cluster, f func(ctx context.Context, send func(context.Context)
 // Reads work, and no transaction gets an answer that tells its outcome, as behind a gateway that
 // refuses them with codes of its own.
 func TestAnUpdateOfWhichNoTryIsAnswered(t *testing.T) {
+	t.Parallel() // it mostly pauses
 	c := newCluster(t)
 	c.put("n", "0")
 	var sent atomic.Int64
