@@ -206,7 +206,8 @@ func (f *follower) apply(b batch) {
 func (f *follower) replace(changes []change, m mark) {
 	f.mark, f.proved = m, standing{} // what was proved may have been of another history
 	f.position.depart()
-	if len(changes) < manyChanges || f.swap(changes) != nil {
+	isFirst := f.replica.Len() == 0 // Open has not returned, so no read waits
+	if isFirst || len(changes) < manyChanges || f.swap(changes) != nil {
 		f.put(changes)
 	}
 	f.position.jump(place{m.Cluster, m.Revision})
