@@ -13,8 +13,8 @@ import (
 // Errors to test for with [errors.Is]. The errors of etcd, of gRPC and of the context are found
 // behind them in the same way: rpctypes.ErrNoSpace, [context.DeadlineExceeded].
 var (
-	// ErrConflict is given by an Update whose tries have all met a write of another caller.
-	// Nothing was written.
+	// ErrConflict is given by an Update whose tries have all met a write of another caller:
+	// 32 of them, or fewer if ctx has ended. Nothing was written.
 	ErrConflict = errors.New("conflict with other writers")
 
 	// ErrUnknown is given for a write that the cluster may have applied, or may still apply,
@@ -49,10 +49,11 @@ var (
 
 // A NotVisibleError reports a write that did happen: the quorum has acknowledged it, at
 // Revision. But this replica did not reach Revision in time. Get sees the write once
-// [Store.Revision] is at least Revision.
+// [Store.Revision] is at least Revision, if the replica still follows the same cluster. A cluster
+// that has taken its place may be without the write.
 type NotVisibleError struct {
 	Revision int64
-	Err      error // why the wait ended: an error of the context, or ErrClosed
+	Err      error // why the wait ended: an error of the context, ErrClosed, or another cluster
 }
 
 // Error names the revision and the reason.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,15 @@ type follower struct {
 	*Store
 	mark mark // of the replica; owned by run
 
+	// patience is how long a watch may be silent while the cluster has more. See learn.
+	// Owned by run, which changes it between sessions.
+	patience time.Duration
+
+	// proved is the replica as it was when the cluster last had its witness. The newest
+	// witness alone would move with what it should verify: events of another history bring
+	// a witness of that history. Owned by check while a session lasts, and else by run.
+	proved standing
+
 	// outcomes has the error of a session that has failed, for Open. Capacity 1: Open needs
 	// only one, and later no goroutine reads.
 	outcomes chan error
@@ -41,6 +51,9 @@ const (
 	checkEvery = 5 * time.Second
 	checkAgain = time.Second
 )
+
+// maxPatience is for a watch over a slow link, in timeouts. See learn.
+const maxPatience = 32
 
 // askAgain is how long a request for progress may take before the next. The server drops
 // requests that come while a watch is behind.
@@ -58,6 +71,7 @@ var (
 
 // run follows the cluster until ctx ends.
 func (f *follower) run(ctx context.Context) {
+	defer f.keepContact()
 	for pause := firstPause; ; pause = longer(pause) {
 		followed, err := f.session(ctx)
 		if ctx.Err() != nil {
@@ -89,11 +103,26 @@ func (f *follower) session(ctx context.Context) (followed bool, err error) {
 		return false, err
 	}
 	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog), end: end}
+	from := f.mark.Revision
 	err = s.hold(ctx)
+	f.learn(err, f.mark.Revision > from)
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		f.mark = mark{} // what was missed is gone, so the next session reads everything
 	}
 	return s.followed.Load(), err
+}
+
+// learn sets the patience of the next session. The server puts up to 1 000 transactions into one
+// response. On a slow link such a response may take longer than the timeout, and the next session
+// asks for the same bytes. So each session without progress has twice the patience of the last, to
+// maxPatience timeouts. Any progress brings the timeout back: a watch that hangs is to be found.
+func (f *follower) learn(end error, moved bool) {
+	switch {
+	case moved:
+		f.patience = f.chosen.timeout
+	case errors.Is(end, errStalled):
+		f.patience = min(2*f.patience, maxPatience*f.chosen.timeout)
+	}
 }
 
 // guard ends a session when the client has lost its connection to the cluster. The client
@@ -108,8 +137,8 @@ func (f *follower) guard(ctx context.Context, end context.CancelCauseFunc) {
 		}
 	}
 	if connection.WaitForStateChange(ctx, connectivity.Ready) {
-		f.position.follow(false) // at once: writes must not go to another history meanwhile
 		end(errBroken)
+		f.position.unfollow() // at once: writes must not go to another history meanwhile
 	}
 }
 
@@ -119,7 +148,7 @@ func (f *follower) resume(ctx context.Context) error {
 	if f.mark.Revision == 0 {
 		return f.readAll(ctx)
 	}
-	v, head, err := f.judge(ctx, f.standing())
+	v, head, err := f.verify(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,6 +157,24 @@ func (f *follower) resume(ctx context.Context) error {
 		return nil
 	}
 	return f.readAll(ctx)
+}
+
+// verify judges the replica as it is, and as it was when that was last proved.
+func (f *follower) verify(ctx context.Context) (verdict, place, error) {
+	now := f.standing()
+	v, head, err := f.judge(ctx, now)
+	if err != nil || v == other {
+		return v, head, err
+	}
+	if f.proved.Witness.At != 0 && f.proved.Witness != now.Witness {
+		if before, head, err := f.judge(ctx, f.proved); err != nil || before == other {
+			return before, head, err
+		}
+	}
+	if v == same {
+		f.proved = now
+	}
+	return v, head, nil
 }
 
 // standing returns the mark with the value of its witness, both of one view.
@@ -157,29 +204,92 @@ func (f *follower) apply(b batch) {
 
 // replace makes the replica what was read of the whole prefix, as one step.
 func (f *follower) replace(changes []change, m mark) {
-	f.mark = m
+	f.mark, f.proved = m, standing{} // what was proved may have been of another history
 	f.position.depart()
-	f.put(changes)
+	isFirst := f.replica.Len() == 0 // Open has not returned, so no read waits
+	if isFirst || len(changes) < manyChanges || f.swap(changes) != nil {
+		f.put(changes)
+	}
 	f.position.jump(place{m.Cluster, m.Revision})
 	f.log.Info("genie/etcd: read the prefix", "prefix", f.prefix, "revision", m.Revision, "changes", len(changes))
 }
 
-// put is the one door to the replica: entries and mark change together.
+// put makes changes part of the replica. Entries and mark change together.
 func (f *follower) put(changes []change) {
 	f.replica.Update(func(tx *genie.Tx) error {
-		if tx.Len() == 0 {
-			tx.Clear() // so that the Tx keeps no list of a million entries to take back
-		}
-		for _, c := range changes {
-			if c.deleted {
-				tx.Delete(c.key)
-			} else {
-				tx.Set(c.key, c.value)
-			}
-		}
-		tx.Set(markKey, f.mark.String())
+		f.write(tx, changes)
 		return nil
 	})
+}
+
+// write has changes and the mark become part of a store.
+func (f *follower) write(tx *genie.Tx, changes []change) {
+	if tx.Len() == 0 {
+		tx.Clear() // so that the Tx keeps no list of a million entries to take back
+	}
+	for _, c := range changes {
+		if c.deleted {
+			tx.Delete(c.key)
+		} else {
+			tx.Set(c.key, c.value)
+		}
+	}
+	f.mark.Contact = f.position.contactMilli()
+	tx.Set(markKey, f.mark.String())
+}
+
+// manyChanges is from how many changes on the replica is built aside. Reads wait while an Update
+// of the replica runs: for 1 to 4 microseconds a change, so for up to 40 ms
+// (TestReadsGoOnWhileEverythingIsReplaced logs the times).
+const manyChanges = 10_000
+
+// swap makes the replica what it is with changes, as put does. It builds all entries aside, in a
+// store of its own, and has the replica take them over by ReadFrom, so reads go on meanwhile. That
+// costs time and memory in proportion to all entries. An error would be one of genie: swap has
+// changed nothing then, and put does the same work.
+func (f *follower) swap(changes []change) error {
+	whole, err := genie.NewStore(genie.WithoutFile())
+	if err != nil {
+		return err
+	}
+	defer whole.Close()
+	err = whole.Update(func(tx *genie.Tx) error {
+		tx.Clear()
+		for key, value := range f.replica.All() {
+			tx.Set(key, value)
+		}
+		f.write(tx, changes)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return copyTo(f.replica, whole)
+}
+
+// copyTo makes the entries of a replica those of another store, in one step.
+func copyTo(replica, whole *genie.Store) error {
+	from, to := io.Pipe()
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer from.Close() // ends the writing if reading has failed
+	writing.Go(func() {
+		_, err := whole.WriteTo(to)
+		to.CloseWithError(err)
+	})
+	_, err := replica.ReadFrom(from)
+	return err
+}
+
+// keepContact writes the time of the last answer into the replica, for the next start: on a quiet
+// prefix, the last change may be much older.
+func (f *follower) keepContact() {
+	m := f.standing().mark
+	if m.Revision == 0 {
+		return // nothing was read yet
+	}
+	m.Contact = f.position.contactMilli()
+	f.replica.Set(markKey, m.String())
 }
 
 // A session is one watch. hold ends it for the reason that the first of its goroutines gives.
@@ -235,6 +345,7 @@ func (s *session) receive(ctx context.Context, events clientv3.WatchChan) {
 			}
 			if err := s.accept(response); err != nil {
 				s.end(err)
+				s.position.unfollow() // at once, as in guard
 				return
 			}
 		case <-ctx.Done(): // a client that cannot reach the cluster may keep the channel open
@@ -296,19 +407,20 @@ func (s *session) check(ctx context.Context) {
 
 func (s *session) checkOnce(ctx context.Context) error {
 	before := s.received.Load()
-	v, head, err := s.judge(ctx, s.standing())
+	v, head, err := s.verify(ctx)
 	switch {
 	case err != nil:
 		return err
 	case v == other:
 		s.end(errHistory)
+		s.position.unfollow() // at once, as in guard
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
-	switch err := s.caughtUp(ctx, head); {
+	switch err := s.position.reach(ctx, head, true, s.patience); {
 	case ctx.Err() != nil:
 	case err == nil:
-		s.reached()
+		s.reached(ctx)
 	case s.received.Load() == before:
 		s.end(errStalled)
 	}
@@ -316,15 +428,15 @@ func (s *session) checkOnce(ctx context.Context) error {
 }
 
 // reached notes that the replica follows the cluster.
-func (s *session) reached() {
+func (s *session) reached(ctx context.Context) {
 	s.followed.Store(true)
-	if s.position.follow(true) {
+	if s.position.follow(ctx) {
 		s.log.Info("genie/etcd: follow the cluster", "prefix", s.prefix, "revision", s.Revision())
 	}
 }
 
 // lost notes that the replica does not follow the cluster any more, or still not.
 func (f *follower) lost(err error) {
-	f.position.follow(false)
+	f.position.unfollow()
 	f.report(err)
 }

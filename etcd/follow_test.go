@@ -2,10 +2,14 @@ package etcd
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -73,7 +77,7 @@ func TestApply(t *testing.T) {
 	require.NoError(t, err)
 	f := &follower{Store: newStore(nil, "p/", settings{}, replica)}
 	f.replace([]change{{key: "a", value: "1"}}, mark{Revision: 10, Cluster: 1, Prefix: "p/", Witness: witness{Key: "a", At: 9}})
-	assert.Equal(t, standing{mark{10, 1, "p/", witness{Key: "a", At: 9}}, "1"}, f.standing())
+	assert.Equal(t, standing{mark{10, 1, "p/", witness{Key: "a", At: 9}, 0}, "1"}, f.standing())
 
 	seen := make(chan int64, 10)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -95,4 +99,170 @@ func TestApply(t *testing.T) {
 	assert.Equal(t, witness{"a", 13, true}, f.standing().Witness)
 	cancel()
 	<-done
+}
+
+// answers is a KV whose reads are answered by a function.
+type answers struct {
+	clientv3.KV
+	get func(key string, rev int64) *clientv3.GetResponse
+}
+
+func (a answers) Get(_ context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return a.get(key, clientv3.OpGet(key, opts...).Rev()), nil
+}
+
+// following returns a session that follows a cluster, which answers as get says, and its context.
+func following(t *testing.T, get func(key string, rev int64) *clientv3.GetResponse) (*session, context.Context) {
+	replica, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	f := &follower{Store: newStore(nil, "p/", settings{timeout: time.Second}, replica), patience: time.Second}
+	f.life, f.kv = t.Context(), answers{get: get}
+	f.replace([]change{{key: "a", value: "1"}}, mark{Revision: 10, Cluster: 1, Prefix: "p/", Witness: witness{Key: "a", At: 9}})
+	ctx, end := context.WithCancelCause(t.Context())
+	s := &session{follower: f, cluster: 1, inbox: newInbox(1 << 20), end: end}
+	s.reached(ctx)
+	require.True(t, s.position.stats().Following)
+	return s, ctx
+}
+
+// Whichever part of a session finds another history, writes stop in that moment, and no other
+// part that still runs lets them go on.
+func TestAnotherHistoryStopsWrites(t *testing.T) {
+	other := func(string, int64) *clientv3.GetResponse {
+		return &clientv3.GetResponse{Header: &etcdserverpb.ResponseHeader{ClusterId: 2, Revision: 10}}
+	}
+	response := response(11)
+	response.Header.ClusterId = 2
+	events := make(chan clientv3.WatchResponse, 1)
+	events <- response
+	for name, find := range map[string]func(*session, context.Context){
+		"by a check":      func(s *session, ctx context.Context) { s.checkOnce(ctx) },
+		"by the response": func(s *session, ctx context.Context) { s.receive(ctx, events) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ctx := following(t, other)
+			find(s, ctx)
+			require.Equal(t, errHistory, context.Cause(ctx))
+			assert.False(t, s.position.stats().Following)
+			s.reached(ctx)
+			assert.False(t, s.position.stats().Following, "the session has ended")
+		})
+	}
+}
+
+// replaceable returns a follower whose replica has n entries, and the changes that replace them all.
+func replaceable(t *testing.T, n int) (*follower, []change) {
+	replica, err := genie.NewStore(genie.WithoutFile())
+	require.NoError(t, err)
+	f := &follower{Store: newStore(nil, "p/", settings{}, replica)}
+	var old, news []change
+	for i := range n {
+		old = append(old, change{key: fmt.Sprintf("old\xff%d", i), value: "1"})
+		news = append(news, change{key: old[i].key, deleted: true}, change{key: fmt.Sprintf("new\xff%d", i), value: "\xfe"})
+	}
+	f.put(old)
+	return f, news
+}
+
+// A large difference and a small one have the same result, in one step.
+func TestReplace(t *testing.T) {
+	for _, n := range []int{10, manyChanges} {
+		f, changes := replaceable(t, n)
+		changes = changes[:len(changes)-2] // the last entry stays
+		steps := 0
+		for view := range f.Watch(t.Context()) {
+			if steps++; steps == 1 {
+				f.replace(changes, mark{Revision: 10, Cluster: 1, Prefix: "p/"})
+				continue
+			}
+			assert.EqualValues(t, 10, view.Revision())
+			assert.Equal(t, n, view.Len())
+			_, there := view.Get(fmt.Sprintf("old\xff%d", n-1))
+			assert.True(t, there)
+			value, _ := view.Get("new\xff0")
+			assert.Equal(t, "\xfe", value)
+			break
+		}
+		assert.EqualValues(t, 10, f.standing().Revision)
+	}
+}
+
+// Reads wait for an Update of the replica, so a large difference is not applied by one. The negative
+// control applies it by one.
+func TestReadsGoOnWhileEverythingIsReplaced(t *testing.T) {
+	for name, test := range map[string]struct {
+		replace func(*follower, []change)
+		waits   bool
+	}{
+		"aside":   {func(f *follower, changes []change) { f.replace(changes, mark{Revision: 10, Cluster: 1}) }, false},
+		"control": {func(f *follower, changes []change) { f.put(changes) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, changes := replaceable(t, 100_000)
+			done := make(chan time.Duration)
+			go func() {
+				began := time.Now()
+				test.replace(f, changes)
+				done <- time.Since(began)
+			}()
+			longest := time.Duration(0)
+			for {
+				select {
+				case took := <-done:
+					t.Logf("longest Get %v of %v", longest, took)
+					assert.Equal(t, test.waits, longest > took/2)
+					return
+				default:
+					began := time.Now()
+					f.Get("old")
+					longest = max(longest, time.Since(began))
+				}
+			}
+		})
+	}
+}
+
+// A history is what a cluster answers about the key "p/a", which was written at some revisions.
+type history struct {
+	cluster  uint64
+	revision int64
+	values   map[int64]string
+}
+
+func (h history) get(_ string, rev int64) *clientv3.GetResponse {
+	answer := &clientv3.GetResponse{Header: &etcdserverpb.ResponseHeader{ClusterId: h.cluster, Revision: h.revision}}
+	if rev == 0 {
+		rev = h.revision
+	}
+	for at := rev; at > 0; at-- {
+		if value, there := h.values[at]; there {
+			answer.Kvs = []*mvccpb.KeyValue{{Key: []byte("p/a"), Value: []byte(value), ModRevision: at}}
+			break
+		}
+	}
+	return answer
+}
+
+// The cluster was restored under a connection that did not break, and has sent an event since: the
+// last event of the replica is of the new history, and the one before, which was proved, is not.
+func TestTheWitnessBeforeIsJudgedToo(t *testing.T) {
+	for name, test := range map[string]struct {
+		then history
+		want error
+	}{
+		"the same history":  {history{1, 11, map[int64]string{9: "1", 11: "2"}}, nil},
+		"restored":          {history{1, 11, map[int64]string{5: "1", 11: "2"}}, errHistory},
+		"written elsewhere": {history{1, 11, map[int64]string{9: "x", 11: "2"}}, errHistory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := history{1, 10, map[int64]string{9: "1"}}
+			s, ctx := following(t, func(key string, rev int64) *clientv3.GetResponse { return cluster.get(key, rev) })
+			require.NoError(t, s.checkOnce(ctx))
+			require.NoError(t, context.Cause(ctx))
+			cluster = test.then
+			s.apply(batch{changes: []change{{key: "a", value: "2"}}, revision: 11, witness: witness{Key: "a", At: 11}})
+			require.NoError(t, s.checkOnce(ctx))
+			assert.Equal(t, test.want, context.Cause(ctx))
+		})
+	}
 }

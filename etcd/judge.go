@@ -94,7 +94,7 @@ type found struct {
 func (s *Store) look(ctx context.Context, key string, at int64) (found, error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
-	answer, err := s.client.Get(ctx, s.prefix+key, clientv3.WithRev(at))
+	answer, err := s.kv.Get(ctx, s.prefix+key, clientv3.WithRev(at))
 	if err != nil {
 		return found{}, ended(ctx, err)
 	}

@@ -17,6 +17,7 @@ type mark struct {
 	Cluster  uint64 // the ID of the cluster
 	Prefix   string
 	Witness  witness
+	Contact  int64 // when the cluster had last answered, in milliseconds as time.UnixMilli has them; 0 for never
 }
 
 // A witness is the last event of the prefix that the replica has applied: Key was set, or
@@ -33,7 +34,7 @@ type witness struct {
 // prefixes and keys may have any bytes.
 const (
 	markVersion = "genie-etcd-1 "
-	markFormat  = markVersion + "%d %x %t %d %q %q"
+	markFormat  = markVersion + "%d %x %t %d %q %q %d"
 )
 
 func (m mark) String() string {
@@ -49,12 +50,14 @@ func (m mark) String() string {
 	text = append(text, ' ')
 	text = strconv.AppendQuote(text, m.Prefix)
 	text = append(text, ' ')
-	return string(strconv.AppendQuote(text, m.Witness.Key))
+	text = strconv.AppendQuote(text, m.Witness.Key)
+	text = append(text, ' ')
+	return string(strconv.AppendInt(text, m.Contact, 10))
 }
 
 func parseMark(text string) (m mark, err error) {
 	_, err = fmt.Sscanf(text, markFormat,
-		&m.Revision, &m.Cluster, &m.Witness.Deleted, &m.Witness.At, &m.Prefix, &m.Witness.Key)
+		&m.Revision, &m.Cluster, &m.Witness.Deleted, &m.Witness.At, &m.Prefix, &m.Witness.Key, &m.Contact)
 	return m, err
 }
 

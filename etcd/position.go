@@ -179,6 +179,26 @@ func (p *position) heard(head int64, now time.Time) {
 	p.contact = now
 }
 
+// contactMilli returns the time of the last answer as a mark has it.
+func (p *position) contactMilli() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.contact.IsZero() {
+		return 0
+	}
+	return p.contact.UnixMilli()
+}
+
+// restore makes the position that of a mark from a file.
+func (p *position) restore(m mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at, p.head = place{m.Cluster, m.Revision}, m.Revision
+	if m.Contact != 0 {
+		p.contact = time.UnixMilli(m.Contact)
+	}
+}
+
 // fellBehind counts a watch that was ended because the replica had not kept up.
 func (p *position) fellBehind() {
 	p.mu.Lock()
@@ -207,20 +227,28 @@ func (p *position) place() (place, uint64) {
 	return p.at, p.reading
 }
 
-// follow notes whether the replica follows the cluster, and reports whether that is news.
-func (p *position) follow(following bool) (news bool) {
+// follow notes that the replica follows the cluster, and reports whether that is news. ctx is that
+// of the session. Whatever ends a session calls unfollow after ctx has ended, so a session that has
+// ended does not undo it.
+func (p *position) follow(ctx context.Context) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.following == following || p.closed {
+	if p.following || p.closed || ctx.Err() != nil {
 		return false
 	}
-	p.following = following
-	if following {
-		close(p.follows)
-	} else {
+	p.following = true
+	close(p.follows)
+	return true
+}
+
+// unfollow notes that the replica does not follow the cluster.
+func (p *position) unfollow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.following && !p.closed {
+		p.following = false
 		p.follows = make(chan struct{})
 	}
-	return true
 }
 
 // followed returns a channel that is closed once the replica follows the cluster.

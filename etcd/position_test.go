@@ -86,7 +86,7 @@ func TestACloseEndsWaits(t *testing.T) {
 		require.ErrorIs(t, <-done, ErrClosed)
 		require.ErrorIs(t, p.reach(t.Context(), place{1, 11}, false, time.Hour), ErrClosed)
 		require.NoError(t, p.reach(t.Context(), place{1, 10}, false, time.Hour), "what is here is here")
-		assert.False(t, p.follow(true), "it does not follow again")
+		assert.False(t, p.follow(t.Context()), "it does not follow again")
 	})
 }
 
@@ -112,17 +112,23 @@ func TestWhoWantsProgress(t *testing.T) {
 
 func TestFollowing(t *testing.T) {
 	p := newPosition()
-	assert.False(t, p.follow(false), "no news")
+	p.unfollow()
 	select {
 	case <-p.followed():
 		assert.Fail(t, "it does not follow yet")
 	default:
 	}
-	assert.True(t, p.follow(true))
+	assert.True(t, p.follow(t.Context()))
+	assert.False(t, p.follow(t.Context()), "no news")
 	first := p.followed()
 	<-first
-	assert.True(t, p.follow(false))
+	p.unfollow()
 	assert.NotEqual(t, first, p.followed(), "each time has a channel of its own")
+
+	ended, end := context.WithCancel(t.Context())
+	end()
+	assert.False(t, p.follow(ended), "its session has ended")
+	assert.False(t, p.stats().Following)
 }
 
 func TestTokens(t *testing.T) {
@@ -142,8 +148,9 @@ func TestStatsOfAPosition(t *testing.T) {
 	turn(p, place{1, 10})
 	p.heard(12, now)
 	p.fellBehind()
-	p.follow(true)
+	p.follow(t.Context())
 	assert.Equal(t, Stats{Following: true, Cluster: 1, Revision: 10, Head: 12, Contact: now, Reads: 1, Restarts: 1}, p.stats())
+	assert.Equal(t, now.UnixMilli(), p.contactMilli())
 	turn(p, place{2, 3})
 	assert.EqualValues(t, 3, p.stats().Head, "of the new cluster")
 }

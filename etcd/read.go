@@ -2,11 +2,14 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -30,12 +33,20 @@ func (f *follower) readAll(ctx context.Context) error {
 	return nil
 }
 
-// readPages reads the prefix into d, and returns the mark of the revision.
+// readPages reads the prefix into d, and returns the mark of the revision. On a slow link a page may
+// not come within the timeout. Then readPages asks for smaller pages, down to one entry: the next
+// session would only ask for the same. An endpoint that hangs costs five timeouts instead of one;
+// a connection that does not stand costs one.
 func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 	m := mark{Prefix: f.prefix}
-	from, limit := f.prefix, firstLimit
+	from, limit, most := f.prefix, firstLimit, int64(math.MaxInt64)
 	for {
 		page, err := f.readPage(ctx, from, m.Revision, limit)
+		if errors.Is(err, errTimeout) && limit > 1 && f.isConnected() {
+			limit = max(limit/4, 1)
+			most = limit // a page of more would not come in time either
+			continue
+		}
 		if err != nil {
 			return m, err
 		}
@@ -48,8 +59,12 @@ func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 			return m, nil
 		}
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00" // the next key in order
-		limit = nextLimit(limit, bytes)
+		limit = min(nextLimit(limit, bytes), most)
 	}
+}
+
+func (f *follower) isConnected() bool {
+	return f.client.ActiveConnection().GetState() == connectivity.Ready
 }
 
 // readPage reads a page at a revision or, if that is 0, at the newest, whose number is in the
@@ -57,7 +72,7 @@ func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 func (f *follower) readPage(ctx context.Context, from string, at, limit int64) (*clientv3.GetResponse, error) {
 	ctx, cancel := f.attempt(ctx)
 	defer cancel()
-	page, err := f.client.Get(ctx, from, clientv3.WithRange(f.prefixEnd), clientv3.WithRev(at), clientv3.WithLimit(limit))
+	page, err := f.kv.Get(ctx, from, clientv3.WithRange(f.prefixEnd), clientv3.WithRev(at), clientv3.WithLimit(limit))
 	if err != nil {
 		return nil, ended(ctx, err)
 	}

@@ -104,7 +104,7 @@ func longer(pause time.Duration) time.Duration { return min(2*pause, longestPaus
 // come again together. It reports whether ctx lasted.
 func sleep(ctx context.Context, pause time.Duration) bool {
 	select {
-	case <-time.After(pause/2 + rand.N(pause)):
+	case <-time.After(pause/2 + rand.N(max(pause, 1))): // a coarse clock measures pauses of 0
 		return true
 	case <-ctx.Done():
 		return false

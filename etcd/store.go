@@ -73,7 +73,14 @@ type Store struct {
 	log       *slog.Logger
 	replica   *genie.Store // written by the goroutine of follower.run only
 	position  *position
-	errors    chan error // capacity 10: as many as an AutoBackupErrors of genie holds
+
+	// kv and leases use the connection of the client. The client's own KV and Lease may be
+	// wrapped, to add a prefix for example. The watcher of a session is made of the connection,
+	// so with a wrapped KV, reads and events would be of different keys.
+	kv     clientv3.KV
+	leases clientv3.Lease
+
+	errors chan error // capacity 10: as many as an AutoBackupErrors of genie holds
 
 	// life ends with Close, and is the reason for the end of all requests then.
 	life  context.Context
@@ -101,6 +108,10 @@ type settings struct {
 // run without the cluster, and asks the cluster only for what has changed since. The file is a
 // backup file of genie, with all that [genie.NewStore] says of it: one process owns it. It
 // is saved every ten seconds by what has changed, and by Close. Nothing is lost with the file.
+//
+// No other program may write to the file. The replica believes what the file says: an entry that a
+// program of genie has changed there stays as it is until the cluster writes its key again, or the
+// replica reads everything.
 //
 // Open fails with [ErrNotReplica], and keeps the file, if it has other contents than a replica
 // of the same prefix, and with [genie.ErrInUse] and the like.
@@ -131,8 +142,12 @@ func WithTimeout(d time.Duration) Option {
 
 // WithBacklog sets how many bytes of events may wait in memory until the replica applies them,
 // in place of 64 MiB. If more come, the replica lets go of what waits and has the cluster
-// send it again, from where the replica stands. One transaction is never refused, however
-// large.
+// send it again, from where the replica stands.
+//
+// The bound on memory is the larger of bytes and one response of the server, twice: for what waits
+// and for what is being applied. One response is never refused, however large, or a large
+// transaction would never come through. A server of etcd puts up to 1 000 transactions into one
+// response for a replica that was away, so with entries of 64 KiB a response can have 62 MiB.
 func WithBacklog(bytes int) Option {
 	return func(s *settings) error {
 		if bytes <= 0 {
@@ -177,16 +192,22 @@ func chosen(opts []Option) (settings, error) {
 
 // Open returns a Store of the keys of the cluster that begin with prefix, which must not be
 // empty. The Store's keys are without the prefix. The key that is the prefix itself is the
-// Store's own. c must come from [clientv3.New]; the Store does not close it.
+// Store's own. So no prefix of a Store may begin with the prefix of another Store: the key "b" of
+// the prefix "a" would be the own key of the prefix "ab", and every Update there would overwrite
+// it. A prefix that ends with a slash, with no other slash, cannot begin another such prefix. c must come from [clientv3.New]; the Store does not close it. The Store uses the
+// connection of c only: wrappers in c.KV, c.Lease and c.Watcher, such as those of
+// clientv3/namespace, are not used. Give the whole prefix instead.
 //
 // Open returns once the replica has all that was acknowledged before the call. With a local file
-// ([WithFile]) that has a replica, Open also returns if the cluster cannot be reached: after the
-// time of [WithTimeout], or at the deadline of ctx. The Store then has the entries of the file,
-// at the revision of the file. Reads work, writes fail with [ErrUnavailable], [Store.Stats]
-// tells how old it is, and when the cluster comes back the replica catches up by itself.
+// ([WithFile]) that has a replica, Open also returns nil if the replica does not follow the
+// cluster by then, for whatever reason: after the time of [WithTimeout], or at the deadline of
+// ctx. The cluster may be away, or have more to send than comes in that time. The Store then has
+// the entries of the file, at the revision of the file. Reads work, writes fail with
+// [ErrUnavailable], [Store.Stats] tells how old it is (Contact), and the replica catches up by itself.
 // Without such a file Open needs the cluster. It tries until ctx ends, or, if ctx has no deadline,
 // until a try fails after the time of WithTimeout, and returns an error that is ErrUnavailable.
-// If ctx is cancelled, Open fails in any case.
+// In any case Open fails if ctx is cancelled, and if the cluster refuses to be read in a way that
+// time does not mend, as with rpctypes.ErrPermissionDenied.
 //
 // The replica resumes where the file ends if the cluster still has that history, and else reads
 // everything: after a compaction, and if the cluster is another, or was restored from a backup.
@@ -272,14 +293,15 @@ func newStore(c *clientv3.Client, prefix string, chosen settings, replica *genie
 func (s *Store) start(m mark) (outcomes <-chan error) {
 	life, end := context.WithCancelCause(context.Background())
 	s.life = life
-	s.position.at = place{m.Cluster, m.Revision}
-	f := &follower{Store: s, mark: m, outcomes: make(chan error, 1)}
-	var parts sync.WaitGroup
-	parts.Go(func() { f.run(life) })
+	s.kv, s.leases = clientv3.NewKV(s.client), clientv3.NewLease(s.client)
+	s.position.restore(m)
+	f := &follower{Store: s, mark: m, patience: s.chosen.timeout, outcomes: make(chan error, 1)}
+	var following, reporting sync.WaitGroup
+	following.Go(func() { f.run(life) })
 	if s.chosen.path != "" {
 		s.replica.StartAutoBackup(saveEvery)
 		backups := s.replica.AutoBackupErrors()
-		parts.Go(func() {
+		reporting.Go(func() {
 			for err := range backups {
 				s.report(err)
 			}
@@ -288,8 +310,10 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 	s.close = sync.OnceValue(func() error {
 		end(ErrClosed)
 		s.position.close()
+		following.Wait()         // it writes its last entry
 		err := s.replica.Close() // closes the channel of the backups' errors
-		parts.Wait()
+		reporting.Wait()
+		s.leases.Close() // without keep-alives this only releases a context
 		close(s.errors)
 		return err
 	})
@@ -309,7 +333,7 @@ func (s *Store) awaitCluster(ctx context.Context, usable bool, outcomes <-chan e
 		case <-s.position.followed():
 			return nil
 		case last = <-outcomes:
-			if !usable && (isFinal(last) || over && !limited) {
+			if isFinal(last) || !usable && over && !limited {
 				return last
 			}
 		case <-patience.C:
@@ -372,8 +396,8 @@ func (s *Store) View(fn func(v *View) error) error {
 // genie.Store reads the backup, too.
 func (s *Store) WriteTo(w io.Writer) (int64, error) { return s.replica.WriteTo(w) }
 
-// Revision returns the revision of the cluster at which the replica stands, or a bit more: a
-// Get that begins later sees that revision or a newer one.
+// Revision returns a revision of the cluster: the replica stands there or at a newer one. A Get
+// that begins later sees that revision or a newer one.
 func (s *Store) Revision() int64 {
 	at, _ := s.position.place()
 	return at.revision
@@ -415,10 +439,15 @@ type Stats struct {
 	// tells since when.
 	Following bool
 
-	Cluster  uint64    // the ID of the cluster
-	Revision int64     // at which the replica stands
-	Head     int64     // the newest revision of the cluster that this process knows of
-	Contact  time.Time // when the cluster has last answered, or the zero Time if not yet
+	// Contact is when the cluster has last answered. Before the first answer it is that of
+	// the last run, which the file keeps: Close writes it, and each change of the replica
+	// does, so after a crash it may be older than the truth, and never newer. It is the zero
+	// Time if there is none.
+	Contact time.Time
+
+	Cluster  uint64 // the ID of the cluster
+	Revision int64  // at which the replica stands
+	Head     int64  // the newest revision of the cluster that this process, or its file, knows of
 
 	Reads    uint64 // of everything: without a file, and where the history had a gap
 	Restarts uint64 // of the watch because the replica had not kept up: see WithBacklog

@@ -21,6 +21,10 @@ const tokenKey = ""
 // them, 64 callers of one key all come through (TestUpdatesOfOneCounter).
 const maxTries = 32
 
+// maxCopies is how often an Update sends the same transaction again because no answer came. With
+// the pauses between them, ten copies take six seconds, which is longer than an election.
+const maxCopies = 10
+
 // Update calls fn with a Tx that reads the replica at one revision, and then has the cluster
 // apply the writes of fn as one transaction, if no key that fn has read was written since. If
 // one was, Update waits until the replica has that write and calls fn again, up to 32 times. So
@@ -29,22 +33,26 @@ const maxTries = 32
 // call of fn, and so are the values that fn has put into variables; no earlier call was applied.
 //
 // If fn returns an error, nothing is written and Update returns that error. If fn writes
-// nothing, nothing is sent: its reads are those of a [Store.View]. In both cases the replica
-// that fn has read may be behind the cluster; call [Store.Sync] first where that matters.
+// nothing, nothing is sent: its reads are those of a [Store.View], but Update waits until the
+// replica follows the cluster, and gives [ErrUnavailable] where View would go on. In both cases
+// the replica that fn has read may be behind the cluster; call [Store.Sync] first where that
+// matters.
 //
-// The errors are those of [Store.Set], and [ErrConflict] after the last try: no write of fn
-// was applied then. An error that is [ErrQuota] and not [ErrUnknown] says the same. [ErrTooLarge]
-// is also given for more operations than the cluster allows, 128 by default. A write counts as
-// one operation, and Update adds one of its own. Comparisons are counted apart: a key that was
-// read counts as two if it was there, and as one if not.
+// The errors are those of [Store.Set], and [ErrConflict] after the last try, or if ctx ends in the
+// pause between two tries: no write of fn was applied then. An error that is [ErrQuota] and not
+// [ErrUnknown] says the same. [ErrTooLarge] is also given for more operations than the cluster
+// allows, 128 by default. A write counts as one operation, and Update adds one of its own.
+// Comparisons are counted apart: a key that was read counts as two if it was there, and as one if
+// not.
 //
 // If a connection breaks, the cluster may have applied a try or not. Update then looks: every
 // transaction leaves a token in the cluster, and the replica sees all tokens. Update returns nil
 // if it finds its own. If not, it sends the same transaction again if the first and the second
 // cannot both be applied, and calls fn again only if the first can no longer be applied. Else it
-// returns [ErrUnknown]: also at the end of ctx, and if the cluster has not come back after four
-// times the time of [WithTimeout]. A ctx that ends before WithTimeout does leaves no time to
-// look. With ErrUnknown, the last call of fn may be applied, and no earlier one.
+// returns [ErrUnknown]: also at the end of ctx, after ten such copies without an answer, and if the
+// cluster has not come back after four times the time of [WithTimeout]. If ctx ends before
+// the time of WithTimeout has passed, Update has no time to look. With ErrUnknown, the last call
+// of fn may be applied, and no earlier one.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	token := s.name + "/" + strconv.FormatUint(s.updates.Add(1), 36)
 	s.position.expect(token)
@@ -114,10 +122,14 @@ var (
 // therefore ends with ErrUnknown. fn is not called before L is dead: what fn has put into
 // variables is then of a try that was not applied.
 //
+// A cluster that answers reads and fails every transaction would have settle send copies for
+// ever, so after maxCopies of them the outcome stays unknown.
+//
 // A request that has passed the quota was answered, so it is not under way: if its token is not
 // there, it is dead.
 func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, won bool, err error) {
-	for answered := errors.Is(cause, ErrQuota); ; answered = false {
+	answered := errors.Is(cause, ErrQuota)
+	for copies, pause := 0, firstPause; ; copies, pause = copies+1, longer(pause) {
 		if !u.synced(ctx) {
 			return at, false, marked(ErrUnknown, cause)
 		}
@@ -127,20 +139,28 @@ func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, w
 			return at, fate == applied, err
 		case answered:
 			return at, false, refusedByQuota(cause)
-		case !lost.excludesItself():
-			return at, false, errors.Join(errOpen, cause)
+		case !lost.excludesItself(), copies == maxCopies, copies > 0 && !sleep(ctx, pause):
+			return at, false, errors.Join(errOpen, cause, context.Cause(ctx))
 		}
+		answered = false
 		at, won, err = u.commit(ctx, lost)
 		switch {
 		case err == nil && won:
 			return at, true, nil
 		case err == nil:
-			return u.overtaken(ctx, lost, at)
+			return u.overtaken(ctx, lost, at, cause)
 		case !errors.Is(err, ErrUnknown) || errors.Is(err, ErrQuota):
-			return at, false, marked(ErrUnknown, err)
+			return at, false, u.unsettled(ctx, cause, err)
 		}
-		cause = err
 	}
+}
+
+// unsettled returns the error of a try that is still open when its copy has failed. The error of
+// the copy says nothing about the try, so errors.Is must not find it: it may be an ErrUnavailable,
+// which promises that nothing was written. The end of ctx and a Close are found.
+func (u *update) unsettled(ctx context.Context, cause, ofCopy error) error {
+	reason := fmt.Errorf("its copy: %v", ofCopy)
+	return errors.Join(errOpen, cause, reason, context.Cause(ctx), context.Cause(u.store.life))
 }
 
 // refusedByQuota returns an error without the doubt that ofWrite adds.
@@ -151,9 +171,9 @@ func refusedByQuota(cause error) error {
 }
 
 // overtaken is the end of settle for a copy of which a comparison has failed, at a place.
-func (u *update) overtaken(ctx context.Context, lost *Tx, failed place) (at place, won bool, err error) {
+func (u *update) overtaken(ctx context.Context, lost *Tx, failed place, cause error) (at place, won bool, err error) {
 	if err := u.store.caughtUp(ctx, failed); err != nil {
-		return failed, false, marked(ErrUnknown, err)
+		return failed, false, u.unsettled(ctx, cause, err)
 	}
 	at, fate, err := u.fate(lost)
 	if err == nil && fate == undecided && lost.hasMissed() {
@@ -235,7 +255,7 @@ func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err er
 		if now, reading := s.position.place(); reading != tx.reading || reading%2 != 0 {
 			return now, nil
 		}
-		answer, err := s.client.Txn(ctx).If(conditions...).Then(operations...).Commit()
+		answer, err := s.kv.Txn(ctx).If(conditions...).Then(operations...).Commit()
 		if err != nil {
 			return place{}, err
 		}
@@ -281,8 +301,8 @@ func (u *update) synced(ctx context.Context) bool {
 // it afterwards panics.
 //
 // A Tx has no All and no Len: a transaction of etcd can compare keys, and not the set of keys
-// under a prefix. A loop belongs in a [Store.View]; what it decides must hold whatever other
-// callers add, or hang on a key that all of them write.
+// under a prefix. A loop belongs in a [Store.View]. A decision that rests on the loop must
+// stay right whatever other callers add, or all callers must write one key that the Update reads.
 type Tx struct {
 	get     func(key string) (string, bool) // of a view
 	at      place                           // of the view

@@ -40,7 +40,7 @@ func (s *Store) set(ctx context.Context, key, value string, opts ...clientv3.OpO
 		return errEmptyKey
 	}
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.client.Put(ctx, s.prefix+key, value, opts...)
+		answer, err := s.kv.Put(ctx, s.prefix+key, value, opts...)
 		if err != nil {
 			return place{}, err
 		}
@@ -66,7 +66,7 @@ func (s *Store) delete(ctx context.Context, key string) error {
 	}
 	found := false
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.client.Delete(ctx, s.prefix+key)
+		answer, err := s.kv.Delete(ctx, s.prefix+key)
 		if err != nil {
 			return place{}, err
 		}
@@ -84,7 +84,8 @@ func (s *Store) delete(ctx context.Context, key string) error {
 // has passed. The deadline is the cluster's, by a lease of its own for each call:
 //
 //   - ttl is rounded up to whole seconds, and to the shortest lease of the cluster: one and a
-//     half election timeouts, which is 2 s with the defaults of etcd.
+//     half election timeouts, which is 2 s with the defaults of etcd. The longest lease of etcd
+//     is 9 000 000 000 s, about 285 years. A longer ttl is cut to it.
 //   - The leader ends leases, up to half a second late, and at most 1 000 a second. The key
 //     is in each replica until the deletion has come there; a replica that is cut off
 //     keeps it.
@@ -93,9 +94,11 @@ func (s *Store) delete(ctx context.Context, key string) error {
 //   - A later Set, SetWithTTL or Update of the key detaches it from the lease. The lease without
 //     a key stays in the cluster until its end.
 //
-// A lease costs the cluster a request more, and memory until it ends, also if the write fails. Where many keys end,
-// and an hour sooner or later does not matter, deleting them by Update is cheaper. If ttl is
-// not positive, SetWithTTL is a Delete.
+// A lease costs the cluster a request more, and memory until it ends, also if the write fails.
+// Where many keys end, and an hour sooner or later does not matter, deleting them by Update is
+// cheaper. If ttl is not positive, SetWithTTL is a Delete.
+//
+// SetWithTTL takes as long as a Set, and the time of [WithTimeout] more for the lease.
 func (s *Store) SetWithTTL(ctx context.Context, key, value string, ttl time.Duration) error {
 	if ttl <= 0 {
 		return s.Delete(ctx, key)
@@ -120,16 +123,25 @@ func (s *Store) setWithTTL(ctx context.Context, key, value string, ttl time.Dura
 // grant returns a new lease. A lease that is granted in vain, or whose grant is not answered,
 // has no key and ends by itself, so no outcome is unknown.
 func (s *Store) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
-	seconds := int64((ttl + time.Second - 1) / time.Second)
 	var lease clientv3.LeaseID
 	_, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.client.Grant(ctx, seconds)
+		answer, err := s.leases.Grant(ctx, leaseSeconds(ttl))
 		if err == nil {
 			lease = answer.ID
 		}
 		return place{}, err
 	}, ofRead)
 	return lease, err
+}
+
+// leaseSeconds rounds ttl up, to at most the longest lease of etcd, which is 285 years: a Duration
+// can be seven years longer. To add a second before the division would overflow there.
+func leaseSeconds(ttl time.Duration) int64 {
+	seconds := int64(ttl / time.Second)
+	if ttl%time.Second > 0 {
+		seconds++
+	}
+	return min(seconds, clientv3.MaxLeaseTTL)
 }
 
 // Sync returns nil when this replica shows every write that was acknowledged to any caller, of
@@ -145,10 +157,14 @@ func (s *Store) Sync(ctx context.Context) error {
 
 // sync asks again if the replica has begun to follow the cluster anew since it asked: the answer
 // may have come from another history, whose revisions mean nothing here.
+//
+// One attempt is around all of it: its parts wait for other things, one after another.
 func (s *Store) sync(ctx context.Context) error {
+	ctx, cancel := s.attempt(ctx)
+	defer cancel()
 	for {
-		if err := s.awaitFollowing(ctx); err != nil {
-			return err
+		if err := s.ready(ctx); err != nil {
+			return marked(ErrUnavailable, err)
 		}
 		session := s.position.followed()
 		now, err := s.look(ctx, tokenKey, 0)

@@ -6,13 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/windevkay/forge/genie/etcd"
 )
@@ -119,6 +122,7 @@ func TestStartWithoutTheCluster(t *testing.T) {
 			first := c.open(etcd.WithFile(path))
 			before, revision := first.Snapshot(), first.Revision()
 			require.NoError(t, first.Close())
+			contact := first.Stats().Contact
 			c.proxy.refuse()
 
 			s := c.open(etcd.WithFile(path))
@@ -126,7 +130,8 @@ func TestStartWithoutTheCluster(t *testing.T) {
 			assert.Equal(t, before, s.Snapshot())
 			assert.Equal(t, revision, s.Revision())
 			assert.False(t, stats.Following)
-			assert.Zero(t, stats.Contact)
+			assert.WithinDuration(t, contact, stats.Contact, time.Millisecond, "of the last run")
+			assert.Equal(t, stats.Revision, stats.Head, "no more is known")
 			require.ErrorIs(t, s.Set(ctx, "key", "x"), etcd.ErrUnavailable)
 			require.ErrorIs(t, s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("key", "x"); return nil }), etcd.ErrUnavailable)
 
@@ -255,6 +260,32 @@ func TestHungEndpoint(t *testing.T) {
 	c.follows(s)
 }
 
+// The parts of a Sync, each of which takes nearly as long as allowed, are over in that time together.
+func TestTheTimeOfASync(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
+	const timeout = 500 * time.Millisecond
+	var gate gate
+	var slow atomic.Bool
+	reads := calls("KV/Range", func(ctx context.Context, send func(context.Context) error) error {
+		err := send(ctx)
+		if slow.Load() {
+			time.Sleep(timeout * 9 / 10) // an answer that is under way for so long
+		}
+		return err
+	})
+	s, err := etcd.Open(ctx, dial(t, c.proxy.address(), gate.option(), reads), prefix, etcd.WithTimeout(timeout))
+	require.NoError(t, err)
+	defer s.Close()
+	gate.hold()
+	defer gate.release()
+	slow.Store(true)
+	_, err = c.direct.Put(ctx, "elsewhere", "x")
+	require.NoError(t, err)
+	began := time.Now()
+	require.ErrorIs(t, s.Sync(ctx), etcd.ErrUnavailable)
+	assert.Less(t, time.Since(began), timeout*14/10)
+}
+
 // A write is acknowledged, and the watch keeps silent: the caller is told that it did happen. The
 // check of the session then begins a new watch.
 func TestASilentWatch(t *testing.T) {
@@ -334,4 +365,62 @@ func TestACompactionDuringTheFirstRead(t *testing.T) {
 		require.ErrorIs(t, err, rpctypes.ErrCompacted)
 	}
 	c.follows(c.open())
+}
+
+// A cluster that refuses the replica for good makes Open fail, with a file, too: the replica would
+// never catch up.
+func TestOpenWithAFileIsRefused(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
+	file := etcd.WithFile(filepath.Join(t.TempDir(), "replica.json"))
+	s, err := etcd.Open(ctx, c.client(), "other/", file)
+	require.NoError(t, err)
+	require.NoError(t, s.Set(ctx, "key", "x"))
+	require.NoError(t, s.Close())
+	_, err = etcd.Open(ctx, c.reader(), "other/", file)
+	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
+}
+
+// A link so slow that a large page does not come within the timeout: smaller pages do.
+func TestAReadOverASlowLink(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := newCluster(t)
+	c.fill(300)
+	slow := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any,
+		conn *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		err := invoker(ctx, method, request, reply, conn, opts...)
+		if r, ok := request.(*etcdserverpb.RangeRequest); ok {
+			select {
+			case <-time.After(time.Duration(r.Limit) * 4 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return err
+	})
+	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address(), slow), prefix, etcd.WithTimeout(600*time.Millisecond))
+	require.NoError(t, err)
+	defer s.Close()
+	assert.Equal(t, c.contents(), s.Snapshot())
+	assert.EqualValues(t, 1, s.Stats().Reads, "no page was read in vain")
+}
+
+// A link so slow that what the replica has missed does not come within the timeout, in one response.
+func TestAWatchOverASlowLink(t *testing.T) {
+	t.Parallel() // it mostly waits
+	c := newCluster(t)
+	const timeout = 250 * time.Millisecond
+	slow := slowEvents{after: 3 * timeout}
+	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address(), slow.option()), prefix, etcd.WithTimeout(timeout))
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Set(t.Context(), "key", "value"))
+	c.proxy.refuse()
+	eventually(t, func() bool { return !s.Stats().Following }, "the store knows")
+	c.fill(10)
+	slow.on.Store(true)
+	c.proxy.admit("")
+	eventually(t, func() bool { _, ok := s.Get("key009"); return ok }, "the replica has what it has missed")
+	assert.EqualValues(t, 1, s.Stats().Reads, "from the watch")
+	slow.on.Store(false)
+	c.follows(s)
 }

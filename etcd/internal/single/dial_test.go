@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
@@ -15,6 +16,19 @@ var quick = grpc.WithConnectParams(grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, MaxDelay: 100 * time.Millisecond},
 	MinConnectTimeout: time.Second,
 })
+
+// calls has a client pass its requests of one method, such as "KV/Txn", through f. f gets the
+// request itself, which it may send.
+func calls(method string, f func(ctx context.Context, send func(context.Context) error) error) grpc.DialOption {
+	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, called string, request, reply any,
+		conn *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		send := func(ctx context.Context) error { return invoker(ctx, called, request, reply, conn, opts...) }
+		if called != "/etcdserverpb."+method {
+			return send(ctx)
+		}
+		return f(ctx, send)
+	})
+}
 
 // A gate is in a client, and keeps the streams that are open when it holds, which are those of
 // watches, from giving their messages. Streams that are opened later are free.
@@ -46,6 +60,36 @@ func (s *gatedStream) RecvMsg(message any) error {
 	if until := s.gate.held.Load(); s.older && until != nil {
 		select {
 		case <-*until:
+		case <-s.Context().Done():
+		}
+	}
+	return err
+}
+
+// A slowEvents is in a client, and gives each response with events late while it is on.
+type slowEvents struct {
+	on    atomic.Bool
+	after time.Duration
+}
+
+func (e *slowEvents) option() grpc.DialOption {
+	return grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn,
+		method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		stream, err := streamer(ctx, desc, conn, method, opts...)
+		return &slowStream{stream, e}, err
+	})
+}
+
+type slowStream struct {
+	grpc.ClientStream
+	slow *slowEvents
+}
+
+func (s *slowStream) RecvMsg(message any) error {
+	err := s.ClientStream.RecvMsg(message)
+	if r, ok := message.(*etcdserverpb.WatchResponse); ok && len(r.Events) > 0 && s.slow.on.Load() {
+		select {
+		case <-time.After(s.slow.after):
 		case <-s.Context().Done():
 		}
 	}

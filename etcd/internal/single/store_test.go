@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/namespace"
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/windevkay/forge/genie"
@@ -69,6 +71,25 @@ func TestOtherKeysOfTheClusterStayOut(t *testing.T) {
 	require.NoError(t, s.Sync(ctx))
 	assert.Equal(t, map[string]string{"key": "ours"}, s.Snapshot())
 	assert.Equal(t, map[string]string{"key": "ours"}, c.open().Snapshot())
+}
+
+// A Store uses the connection of a client and not its interfaces, which may be wrapped: reads,
+// writes and events would be of different keys.
+func TestAWrappedClient(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
+	client := c.client()
+	client.KV = namespace.NewKV(client.KV, "space/")
+	client.Lease = namespace.NewLease(client.Lease, "space/")
+	client.Watcher = namespace.NewWatcher(client.Watcher, "space/")
+	s, err := etcd.Open(ctx, client, prefix, etcd.WithTimeout(time.Second))
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Set(ctx, "set", "1"))
+	require.NoError(t, s.Update(ctx, increment("updated")))
+	require.NoError(t, s.SetWithTTL(ctx, "ends", "1", time.Hour))
+	c.put("put", "1")
+	c.follows(s)
+	assert.Equal(t, map[string]string{"set": "1", "updated": "1", "ends": "1", "put": "1"}, s.Snapshot())
 }
 
 func TestAPrefixOfTheLastBytes(t *testing.T) {
@@ -235,11 +256,31 @@ func TestLimits(t *testing.T) {
 
 func TestRefusalsSpeakForThemselves(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
+	s, err := etcd.Open(ctx, c.reader(), prefix)
+	require.NoError(t, err)
+	defer s.Close()
+	for name, err := range map[string]error{
+		"Set":    s.Set(ctx, "key", "x"),
+		"Delete": s.Delete(ctx, "key"),
+		"Update": s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("key", "x"); return nil }),
+	} {
+		assert.ErrorIs(t, err, rpctypes.ErrPermissionDenied, name)
+		assert.NotErrorIs(t, err, etcd.ErrUnknown, name)
+		assert.NotErrorIs(t, err, etcd.ErrUnavailable, name)
+	}
+}
+
+// An entry may live as long as a Duration can say.
+func TestTheLongestTimeToLive(t *testing.T) {
+	ctx, c := t.Context(), newCluster(t)
 	s := c.open()
-	err := s.SetWithTTL(ctx, "key", "x", time.Duration(clientv3.MaxLeaseTTL+1)*time.Second)
-	require.ErrorIs(t, err, rpctypes.ErrLeaseTTLTooLarge)
-	require.NotErrorIs(t, err, etcd.ErrUnknown)
-	require.NotErrorIs(t, err, etcd.ErrUnavailable)
+	require.NoError(t, s.SetWithTTL(ctx, "key", "x", math.MaxInt64))
+	leases, err := c.direct.Leases(ctx)
+	require.NoError(t, err)
+	require.Len(t, leases.Leases, 1)
+	lease, err := c.direct.TimeToLive(ctx, leases.Leases[0].ID)
+	require.NoError(t, err)
+	assert.EqualValues(t, 9_000_000_000, lease.GrantedTTL)
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/windevkay/forge/genie/etcd"
 )
@@ -125,6 +129,7 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestAnUpdateGivesUp(t *testing.T) {
+	t.Parallel() // it mostly pauses
 	ctx, c := t.Context(), newCluster(t)
 	s := c.open()
 	tries := 0
@@ -290,4 +295,60 @@ func TestAnUpdateWithoutTimeToLook(t *testing.T) {
 	require.ErrorIs(t, err, etcd.ErrUnknown)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Equal(t, "1", c.contents()["n"])
+}
+
+// openWith opens a Store whose client has the transactions go through f.
+func openWith(c *cluster, f func(ctx context.Context, send func(context.Context) error) error) *etcd.Store {
+	s, err := etcd.Open(c.t.Context(), dial(c.t, c.proxy.address(), calls("KV/Txn", f)), prefix, etcd.WithTimeout(time.Second))
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// Reads work, and no transaction gets an answer that tells its outcome, as behind a gateway that
+// refuses them with codes of its own.
+func TestAnUpdateOfWhichNoTryIsAnswered(t *testing.T) {
+	t.Parallel() // it mostly pauses
+	c := newCluster(t)
+	c.put("n", "0")
+	var sent atomic.Int64
+	s := openWith(c, func(context.Context, func(context.Context) error) error {
+		sent.Add(1)
+		return status.Error(codes.Unknown, "unexpected HTTP status code")
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := s.Update(ctx, increment("n"))
+	require.ErrorIs(t, err, etcd.ErrUnknown)
+	require.NotErrorIs(t, err, etcd.ErrUnavailable)
+	require.NoError(t, ctx.Err(), "it has given up by itself")
+	assert.LessOrEqual(t, sent.Load(), int64(11), "the try and ten copies")
+}
+
+// The copy of a lost try is refused. That says nothing about the try, which comes later.
+func TestARefusedCopyOfALostTry(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"no leader":     rpctypes.ErrGRPCNoLeader,
+		"no permission": rpctypes.ErrGRPCPermissionDenied,
+		"too large":     status.Error(codes.ResourceExhausted, "message larger than max"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t)
+			c.put("n", "0")
+			var late atomic.Pointer[func(context.Context) error]
+			s := openWith(c, func(_ context.Context, send func(context.Context) error) error {
+				if late.CompareAndSwap(nil, &send) {
+					return status.Error(codes.Unavailable, "error reading from server: EOF")
+				}
+				return refusal
+			})
+			err := s.Update(t.Context(), increment("n"))
+			require.ErrorIs(t, err, etcd.ErrUnknown)
+			for _, known := range []error{etcd.ErrUnavailable, etcd.ErrTooLarge, rpctypes.ErrPermissionDenied} {
+				require.NotErrorIs(t, err, known, "it promises that nothing was written")
+			}
+			require.NoError(t, (*late.Load())(t.Context()))
+			assert.Equal(t, map[string]string{"n": "1"}, c.contents())
+		})
+	}
 }
