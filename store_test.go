@@ -1958,6 +1958,23 @@ func TestIncrementByMany(t *testing.T) {
 	require.EqualValues(t, 16_000, n)
 }
 
+// A removal of an entry that has ended is a write, and nothing takes a write off the count.
+func TestWritesNeverDecrease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := genie.NewStore(genie.WithoutFile())
+		require.NoError(t, err)
+		store.SetWithTTL("a", "1", time.Second)
+		require.EqualValues(t, 1, store.Stats().Writes)
+		time.Sleep(2 * time.Second)
+		require.EqualValues(t, 2, store.Stats().Writes, "the removal")
+		_, err = store.ReadFrom(strings.NewReader(`{}`))
+		require.NoError(t, err)
+		require.EqualValues(t, 3, store.Stats().Writes)
+		require.NoError(t, store.Close())
+		require.EqualValues(t, 3, store.Stats().Writes)
+	})
+}
+
 // The writes of these calls are written once, and only those that change something.
 func TestTheCallsOfOneKeyAreWrites(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/windevkay/forge/genie/etcd/internal/e2e/proxy"
 )
 
 // The words for a replica after a cut.
@@ -23,17 +25,17 @@ const patience = time.Minute
 func afterCut(ctx context.Context, s server, keyspace string, forget bool) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	p, err := newProxy(s.Address())
+	p, err := proxy.New(s.Address())
 	if err != nil {
 		return "", err
 	}
-	defer p.close()
+	defer p.Close()
 	here, err := s.Connect(ctx, s.Address(), keyspace)
 	if err != nil {
 		return "", err
 	}
 	defer here.Close()
-	there, err := s.Connect(ctx, p.address(), keyspace)
+	there, err := s.Connect(ctx, p.Addr(), keyspace)
 	if err != nil {
 		return "", err
 	}
@@ -41,11 +43,11 @@ func afterCut(ctx context.Context, s server, keyspace string, forget bool) (stri
 	if err := before(ctx, here, there); err != nil {
 		return "", fmt.Errorf("before the cut: %w", err)
 	}
-	p.cut()
+	p.Reset()
 	if err := meanwhile(ctx, s, here, keyspace, forget); err != nil {
 		return "", fmt.Errorf("during the cut: %w", err)
 	}
-	p.mend()
+	p.Pass()
 	return outcome(ctx, here, there)
 }
 

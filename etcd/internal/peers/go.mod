@@ -5,6 +5,7 @@ go 1.26.0
 replace (
 	github.com/windevkay/forge/genie => ../../../
 	github.com/windevkay/forge/genie/etcd => ../../
+	github.com/windevkay/forge/genie/etcd/internal/e2e => ../e2e
 )
 
 require (
@@ -12,7 +13,8 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
-	github.com/windevkay/forge/genie/etcd v0.0.0-00010101000000-000000000000
+	github.com/windevkay/forge/genie/etcd v0.0.0
+	github.com/windevkay/forge/genie/etcd/internal/e2e v0.0.0-00010101000000-000000000000
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.etcd.io/etcd/server/v3 v3.7.3
 	go.uber.org/goleak v1.3.0
@@ -55,7 +57,7 @@ require (
 	github.com/soheilhy/cmux v0.1.5 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tmc/grpc-websocket-proxy v0.0.0-20220101234140-673ab2c3ae75 // indirect
-	github.com/windevkay/forge/genie v0.0.0-20261128041932-5f42719a3c7d // indirect
+	github.com/windevkay/forge/genie v0.0.0 // indirect
 	github.com/xiang90/probing v0.0.0-20221125231312-a49e3df8f510 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.etcd.io/etcd/api/v3 v3.7.3 // indirect

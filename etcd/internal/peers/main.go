@@ -12,7 +12,7 @@
 //	mirror.go      the cache that programs keep by hand
 //	contestant.go  a system at work
 //	measure.go     figures
-//	cut.go proxy.go    words
+//	cut.go         words
 //	table.go report.go    what is printed
 package main
 
