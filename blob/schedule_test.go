@@ -418,24 +418,33 @@ func TestAScheduleWithoutAStopIsSeen(t *testing.T) {
 	require.NoError(t, goleak.Find(before))
 }
 
+// Copies, writes and calls of Stats run beside each other, and then calls of Stop. All writes end
+// before the first Stop, as a copy after the last is not promised.
 func TestStopsAtOnce(t *testing.T) {
 	b := newFaultyBucket()
 	s := store(t, "1")
 	schedule, err := b.copies(t).Start(s, time.Microsecond)
 	require.NoError(t, err)
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for i := range 100 {
-				s.Set("value", strconv.Itoa(i))
-				schedule.Stats()
-			}
-			if err := schedule.Stop(context.Background()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	fourTimes(func() {
+		for i := range 100 {
+			s.Set("value", strconv.Itoa(i))
+			schedule.Stats()
+		}
+	})
+	fourTimes(func() {
+		if err := schedule.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	values := requireWhole(t, b)
 	require.Equal(t, "99", values[len(values)-1])
+}
+
+// fourTimes calls f in four goroutines and waits for them.
+func fourTimes(f func()) {
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(f)
+	}
+	wg.Wait()
 }
