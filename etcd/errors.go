@@ -86,6 +86,8 @@ type ruling struct {
 //     that was sent and not confirmed: unknown. So are all codes that are not named here.
 func rule(err error) ruling {
 	switch code := codeOf(err); {
+	case errors.Is(err, errUnsent):
+		return ruling{kind: ErrUnavailable, refused: true}
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return ruling{kind: ErrQuota}
 	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrTooManyRequests):
@@ -147,7 +149,7 @@ func marked(kind, err error) error {
 // ended returns err, or the reason for the end of ctx if that is what err reports. The client of
 // etcd reports every end of a context as Canceled or DeadlineExceeded.
 func ended(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil {
+	if err == nil || ctx.Err() == nil || errors.Is(err, errUnsent) {
 		return err
 	}
 	switch codeOf(err) {

@@ -80,6 +80,10 @@ type Store struct {
 	kv     clientv3.KV
 	leases clientv3.Lease
 
+	// sets and deletions send the writes. They are two because a cluster whose database is full
+	// takes deletions, and refuses a group with any other write.
+	sets, deletions *committer
+
 	errors chan error // capacity 10: as many as an AutoBackupErrors of genie holds
 
 	// life ends with Close, and is the reason for the end of all requests then.
@@ -294,6 +298,7 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 	life, end := context.WithCancelCause(context.Background())
 	s.life = life
 	s.kv, s.leases = clientv3.NewKV(s.client), clientv3.NewLease(s.client)
+	s.sets, s.deletions = s.newCommitter(), s.newCommitter()
 	s.position.restore(m)
 	f := &follower{Store: s, mark: m, patience: s.chosen.timeout, outcomes: make(chan error, 1)}
 	var following, reporting sync.WaitGroup
@@ -310,6 +315,8 @@ func (s *Store) start(m mark) (outcomes <-chan error) {
 	s.close = sync.OnceValue(func() error {
 		end(ErrClosed)
 		s.position.close()
+		s.sets.close()
+		s.deletions.close()
 		following.Wait()         // it writes its last entry
 		err := s.replica.Close() // closes the channel of the backups' errors
 		reporting.Wait()

@@ -26,6 +26,11 @@ var errEmptyKey = fmt.Errorf("empty key: %w", fs.ErrInvalid)
 //     does not send such a write again: between two sends another caller may have written the
 //     key.
 //
+// Sets of many callers travel together: while four requests of this Store are under way, further
+// Sets wait for the next answer, for 10 ms at most, and then go to the cluster as one transaction,
+// with one revision. So a [Store.Watch], of any replica, has them in one step. Each has its own
+// answer all the same: a write that the cluster refuses does not fail the others.
+//
 // Set waits for a cluster that cannot be reached, or has no leader, until ctx ends, but no longer
 // than [WithTimeout] says, and then as long again at most for the replica.
 func (s *Store) Set(ctx context.Context, key, value string) error {
@@ -40,11 +45,8 @@ func (s *Store) set(ctx context.Context, key, value string, opts ...clientv3.OpO
 		return errEmptyKey
 	}
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.kv.Put(ctx, s.prefix+key, value, opts...)
-		if err != nil {
-			return place{}, err
-		}
-		return placeOf(answer.Header), nil
+		answer, err := s.sets.do(ctx, clientv3.OpPut(s.prefix+key, value, opts...))
+		return answer.at, err
 	}, ofWrite)
 	if err != nil {
 		return err
@@ -66,12 +68,9 @@ func (s *Store) delete(ctx context.Context, key string) error {
 	}
 	found := false
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
-		answer, err := s.kv.Delete(ctx, s.prefix+key)
-		if err != nil {
-			return place{}, err
-		}
-		found = answer.Deleted > 0
-		return placeOf(answer.Header), nil
+		answer, err := s.deletions.do(ctx, clientv3.OpDelete(s.prefix+key))
+		found = answer.found
+		return answer.at, err
 	}, ofWrite)
 	if err != nil {
 		return err

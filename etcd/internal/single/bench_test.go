@@ -47,9 +47,9 @@ func BenchmarkGet(b *testing.B) {
 
 // BenchmarkSet compares a Set, which is acknowledged and visible, with a bare Put, which is
 // acknowledged. The watched ones are bare Puts under a prefix that another bare client watches:
-// what a Set can be at best, because etcd sends each revision in a message of its own.
+// what a Set by itself can be at best, because etcd sends each revision in a message of its own.
 func BenchmarkSet(b *testing.B) {
-	for _, callers := range []int{1, 64} {
+	for _, callers := range []int{1, 4, 16, 64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			c := newCluster(b)
 			s, bare := c.near(), dial(b, c.address())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"math"
@@ -202,6 +203,40 @@ func TestManyCallersAtOnce(t *testing.T) {
 	c.follows(b)
 }
 
+// Writes of many callers are fewer transactions, also for a server that takes five operations only.
+func TestWritesTravelTogether(t *testing.T) {
+	const callers, each = 64, 20
+	for _, operations := range []uint{128, 5} {
+		t.Run(fmt.Sprint(operations), func(t *testing.T) {
+			ctx, c := t.Context(), newCluster(t, func(config *embed.Config) { config.MaxTxnOps = operations })
+			s := c.open(etcd.WithTimeout(time.Minute))
+			before := s.Revision()
+			require.NoError(t, inParallel(callers, func(i int) error {
+				key := fmt.Sprint(i)
+				for n := range each {
+					if err := s.Set(ctx, key, fmt.Sprint(n)); err != nil {
+						return err
+					}
+					got, _ := s.Get(key)
+					assert.Equal(t, fmt.Sprint(n), got)
+				}
+				if i%2 == 0 {
+					return nil
+				}
+				err := s.Delete(ctx, key)
+				_, there := s.Get(key)
+				assert.False(t, there)
+				return err
+			}))
+			revisions := s.Revision() - before
+			t.Logf("%d writes in %d transactions", callers*each+callers/2, revisions)
+			assert.Less(t, revisions, int64(callers*each))
+			assert.Equal(t, callers/2, s.Len())
+			c.follows(s)
+		})
+	}
+}
+
 func TestSetWithTTL(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
 	s := c.open()
@@ -247,11 +282,17 @@ func TestLimits(t *testing.T) {
 
 	for i := 0; err == nil || errors.Is(err, etcd.ErrTooLarge); i++ {
 		require.Less(t, i, 100)
-		err = s.Set(ctx, "large", strings.Repeat("x", 1<<20))
+		err = s.Set(ctx, fmt.Sprint("large", i), strings.Repeat("x", 1<<20))
 	}
 	require.ErrorIs(t, err, etcd.ErrQuota)
 	require.ErrorIs(t, err, rpctypes.ErrNoSpace)
-	require.NoError(t, s.Delete(ctx, "large"), "a full cluster deletes")
+	require.NoError(t, inParallel(64, func(i int) error {
+		if i%2 == 0 {
+			assert.ErrorIs(t, s.Set(ctx, fmt.Sprint(i), strings.Repeat("x", 1<<20)), etcd.ErrQuota)
+			return nil
+		}
+		return s.Delete(ctx, fmt.Sprint("large", i))
+	}), "a full cluster deletes")
 }
 
 func TestRefusalsSpeakForThemselves(t *testing.T) {

@@ -1,0 +1,79 @@
+package etcd
+
+import (
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// A group is the writes of one transaction. Before it is sent, the committer owns it; then the
+// goroutine that sends it.
+type group struct {
+	// writes have different keys: etcd refuses to write a key twice in a transaction. So their
+	// order means nothing.
+	writes map[string]*write
+	bytes  int
+	late   *time.Timer // launches the group after maxGather
+}
+
+// A write is one operation, whose caller waits for done.
+type write struct {
+	op   clientv3.Op
+	done chan struct{} // closed by end
+
+	// Written by end, before done is closed.
+	answer answer
+	err    error
+
+	alone bool // the write was refused together with others, and is to be sent again
+}
+
+func (w *write) end(a answer, err error) {
+	w.answer, w.err = a, err
+	close(w.done)
+}
+
+// newGroup returns an empty group, which is launched after maxGather unless it was before.
+func (c *committer) newGroup() *group {
+	g := &group{writes: make(map[string]*write)}
+	g.late = time.AfterFunc(maxGather, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.next == g {
+			c.launch()
+		}
+	})
+	return g
+}
+
+func (g *group) hasRoomFor(op clientv3.Op, most int) bool {
+	_, same := g.writes[string(op.KeyBytes())]
+	return !same && len(g.writes) < most && g.bytes+bytesOf(op) <= maxGroupBytes
+}
+
+func (g *group) add(w *write) {
+	g.writes[string(w.op.KeyBytes())] = w
+	g.bytes += bytesOf(w.op)
+}
+
+// remove takes w out, and reports whether it was there.
+func (g *group) remove(w *write) bool {
+	key := string(w.op.KeyBytes())
+	if g.writes[key] != w {
+		return false
+	}
+	delete(g.writes, key)
+	g.bytes -= bytesOf(w.op)
+	return true
+}
+
+// operations returns the writes in some order, and their operations in the same.
+func (g *group) operations() (writes []*write, ops []clientv3.Op) {
+	for _, w := range g.writes {
+		writes, ops = append(writes, w), append(ops, w.op)
+	}
+	return writes, ops
+}
+
+// bytesOf returns about how many bytes op takes in a request.
+func bytesOf(op clientv3.Op) int { return ofEntry + len(op.KeyBytes()) + len(op.ValueBytes()) }
