@@ -376,7 +376,7 @@ func TestOpenWithAFileIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Set(ctx, "key", "x"))
 	require.NoError(t, s.Close())
-	_, err = etcd.Open(ctx, c.reader(), "other/", file)
+	_, err = etcd.Open(ctx, c.user(clientv3.PermissionType(clientv3.PermRead)), "other/", file)
 	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
 }
 

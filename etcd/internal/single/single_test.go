@@ -7,6 +7,7 @@
 //	update_test.go    conflicts, lost answers, late requests
 //	cut_test.go       without the cluster, and back
 //	history_test.go   views beside etcd's own history
+//	auth_test.go      users, tokens, TLS
 //	bench_test.go     rates, beside genie and beside bare etcd
 package single
 
@@ -45,6 +46,7 @@ type cluster struct {
 	server *embed.Etcd // nil while it is stopped
 	direct *clientv3.Client
 	token  string // goes into the ID of a cluster that has no data yet
+	secure bool   // clients use TLS
 	change []func(*embed.Config)
 }
 
@@ -76,7 +78,7 @@ func (c *cluster) start() {
 	require.NoError(c.t, err)
 	<-server.Server.ReadyNotify()
 	c.server = server
-	c.direct = dial(c.t, c.address())
+	c.direct = dial(c.t, c.address(), c.credentials()...)
 	c.proxy.admit(c.address())
 }
 
@@ -131,35 +133,7 @@ func (c *cluster) contents() map[string]string {
 }
 
 // client returns a client that goes through the proxy.
-func (c *cluster) client() *clientv3.Client { return dial(c.t, c.proxy.address()) }
-
-// reader turns authentication on, and returns a client of a user that may read the prefix, and
-// nothing else.
-func (c *cluster) reader() *clientv3.Client {
-	c.t.Helper()
-	ctx, admin := c.t.Context(), c.direct
-	for _, step := range []func() error{
-		func() error { _, err := admin.UserAdd(ctx, "root", "secret"); return err },
-		func() error { _, err := admin.UserGrantRole(ctx, "root", "root"); return err },
-		func() error { _, err := admin.UserAdd(ctx, "reader", "secret"); return err },
-		func() error { _, err := admin.RoleAdd(ctx, "reads"); return err },
-		func() error {
-			end := clientv3.GetPrefixRangeEnd(prefix)
-			_, err := admin.RoleGrantPermission(ctx, "reads", prefix, end, clientv3.PermissionType(clientv3.PermRead))
-			return err
-		},
-		func() error { _, err := admin.UserGrantRole(ctx, "reader", "reads"); return err },
-		func() error { _, err := admin.AuthEnable(ctx); return err },
-	} {
-		require.NoError(c.t, step())
-	}
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{c.proxy.address()}, Logger: zap.NewNop(), Username: "reader", Password: "secret",
-	})
-	require.NoError(c.t, err)
-	c.t.Cleanup(func() { client.Close() })
-	return client
-}
+func (c *cluster) client() *clientv3.Client { return dial(c.t, c.proxy.address(), c.credentials()...) }
 
 // open returns a Store that goes through the proxy.
 func (c *cluster) open(opts ...etcd.Option) *etcd.Store {

@@ -297,7 +297,7 @@ func TestLimits(t *testing.T) {
 
 func TestRefusalsSpeakForThemselves(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
-	s, err := etcd.Open(ctx, c.reader(), prefix)
+	s, err := etcd.Open(ctx, c.user(clientv3.PermissionType(clientv3.PermRead)), prefix)
 	require.NoError(t, err)
 	defer s.Close()
 	for name, err := range map[string]error{
