@@ -85,10 +85,12 @@ func (c *committer) do(ctx context.Context, op clientv3.Op) (answer, error) {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		if c.withdraw(w) {
-			return answer{}, unsent(context.Cause(ctx))
+		switch {
+		case c.withdraw(w):
+			return answer{}, unsent(reasonOf(ctx))
+		case !w.hasEnded():
+			return answer{}, reasonOf(ctx) // its group is under way
 		}
-		return answer{}, context.Cause(ctx) // its group is under way
 	}
 	if w.alone {
 		return c.doAlone(ctx, op)

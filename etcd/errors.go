@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -35,7 +36,8 @@ var (
 
 	// ErrQuota is given when the database of the cluster has reached its quota. The error of a
 	// Set is ErrUnknown, too: the cluster applies the write that passes the quota, and gives
-	// the same answer as for those that it refuses.
+	// the same answer as for those that it refuses. ErrQuota without ErrUnknown says that
+	// nothing was written: an Update gives it, and a SetWithTTL that gets no lease.
 	ErrQuota = errors.New("cluster out of space")
 
 	// ErrClosed is given for calls of the cluster after a Close, and for those that a Close
@@ -146,6 +148,33 @@ func marked(kind, err error) error {
 	return fmt.Errorf("%w: %w", kind, err)
 }
 
+// reasonOf returns why ctx has ended. The cause of a caller's context can be any error: errgroup
+// gives the first error of its group, which may be that of another write. Such a cause says nothing
+// about this request, so errors.Is must not find it. Its text is kept.
+func reasonOf(ctx context.Context) error {
+	err := ctx.Err()
+	switch cause := context.Cause(ctx); {
+	case err == nil: // ctx has not ended
+		return nil
+	case cause == err, cause == errTimeout, cause == ErrClosed:
+		return cause
+	default:
+		return fmt.Errorf("%w: %v", err, cause)
+	}
+}
+
+// joined returns an error with all of errs that are not nil, on one line.
+func joined(errs ...error) error {
+	var format []string
+	var args []any
+	for _, err := range errs {
+		if err != nil {
+			format, args = append(format, "%w"), append(args, err)
+		}
+	}
+	return fmt.Errorf(strings.Join(format, ": "), args...)
+}
+
 // ended returns err, or the reason for the end of ctx if that is what err reports. The client of
 // etcd reports every end of a context as Canceled or DeadlineExceeded.
 func ended(ctx context.Context, err error) error {
@@ -154,10 +183,10 @@ func ended(ctx context.Context, err error) error {
 	}
 	switch codeOf(err) {
 	case codes.Canceled, codes.DeadlineExceeded:
-		return context.Cause(ctx)
+		return reasonOf(ctx)
 	}
 	if errors.Is(err, ctx.Err()) {
-		return context.Cause(ctx)
+		return reasonOf(ctx)
 	}
 	return err
 }

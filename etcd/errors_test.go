@@ -96,6 +96,32 @@ func TestEndedTellsTheReason(t *testing.T) {
 	assert.NoError(t, ended(closed, nil))
 }
 
+// The cause of a caller's context is often the error of another write.
+func TestAForeignCauseSaysNothing(t *testing.T) {
+	for _, cause := range append([]error{rpctypes.ErrPermissionDenied, rpctypes.ErrNoLeader, errors.New("cause")}, sentinels...) {
+		if cause == ErrClosed {
+			continue // it says nothing about the outcome of a write
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		require.NoError(t, reasonOf(ctx))
+		cancel(fmt.Errorf("another write: %w", cause))
+		err := ofWrite(ended(ctx, context.Canceled))
+		require.ErrorIs(t, err, ErrUnknown)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Contains(t, err.Error(), cause.Error())
+		for _, sentinel := range append(sentinels, cause) {
+			assert.Equal(t, sentinel == ErrUnknown, errors.Is(err, sentinel), "%v: %v", cause, sentinel)
+		}
+	}
+}
+
+func TestJoinedErrorsAreOneLine(t *testing.T) {
+	err := joined(ErrUnknown, nil, errTimeout)
+	require.EqualError(t, err, "outcome unknown: no answer in time: context deadline exceeded")
+	require.ErrorIs(t, err, ErrUnknown)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
 func TestErrorsKeepsTheOldest(t *testing.T) {
 	s := newStore(nil, "app/", settings{}, nil)
 	for i := range 15 {

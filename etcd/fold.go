@@ -53,7 +53,7 @@ func fold(responses []clientv3.WatchResponse, prefix string, after int64) batch 
 func (b *batch) add(event *clientv3.Event, prefix string) {
 	key, at := string(event.Kv.Key[len(prefix):]), event.Kv.ModRevision
 	deleted := event.Type == clientv3.EventTypeDelete
-	b.revision = at
+	b.revision = max(b.revision, at)
 	if key == tokenKey {
 		b.tokens = append(b.tokens, sighting{string(event.Kv.Value), at})
 		return

@@ -131,3 +131,8 @@ func TestPausesGrow(t *testing.T) {
 	}
 	assert.Equal(t, time.Second, pause)
 }
+
+func TestABatchDoesNotGoBack(t *testing.T) {
+	b := fold([]clientv3.WatchResponse{response(12), response(12, set("a", "1", 11))}, "p/", 10)
+	assert.EqualValues(t, 12, b.revision)
+}

@@ -115,7 +115,7 @@ func (f *follower) session(ctx context.Context) (followed bool, err error) {
 // learn sets the patience of the next session. The server puts up to 1 000 transactions into one
 // response. On a slow link such a response may take longer than the timeout, and the next session
 // asks for the same bytes. So each session without progress has twice the patience of the last, to
-// maxPatience timeouts. Any progress brings the timeout back: a watch that hangs is to be found.
+// maxPatience timeouts. A session with progress brings the timeout back.
 func (f *follower) learn(end error, moved bool) {
 	switch {
 	case moved:
@@ -159,22 +159,23 @@ func (f *follower) resume(ctx context.Context) error {
 	return f.readAll(ctx)
 }
 
-// verify judges the replica as it is, and as it was when that was last proved.
+// verify judges the replica as it is, and as it was when that was last proved. The replica is proved
+// only if both are: the client of etcd may have resumed the watch in another history, in the moment
+// before the session has noticed, and the newest witness be of that history.
 func (f *follower) verify(ctx context.Context) (verdict, place, error) {
 	now := f.standing()
 	v, head, err := f.judge(ctx, now)
-	if err != nil || v == other {
-		return v, head, err
-	}
-	if f.proved.Witness.At != 0 && f.proved.Witness != now.Witness {
-		if before, head, err := f.judge(ctx, f.proved); err != nil || before == other {
-			return before, head, err
+	if err == nil && v != other && f.proved.Witness.At != 0 && f.proved.Witness != now.Witness {
+		var before verdict
+		before, head, err = f.judge(ctx, f.proved)
+		if before != same {
+			v = before
 		}
 	}
-	if v == same {
+	if err == nil && v == same {
 		f.proved = now
 	}
-	return v, head, nil
+	return v, head, err
 }
 
 // standing returns the mark with the value of its witness, both of one view.
@@ -394,6 +395,10 @@ func (s *session) check(ctx context.Context) {
 	for {
 		pause := checkEvery
 		if err := s.checkOnce(ctx); err != nil {
+			if !s.followed.Load() {
+				s.end(err) // Open waits, and is to know
+				return
+			}
 			s.lost(err)
 			pause = checkAgain
 		}
@@ -417,7 +422,7 @@ func (s *session) checkOnce(ctx context.Context) error {
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
-	switch err := s.position.reach(ctx, head, true, s.patience); {
+	switch err := s.position.reach(ctx, head, true, s.patienceNow()); {
 	case ctx.Err() != nil:
 	case err == nil:
 		s.reached(ctx)
@@ -425,6 +430,15 @@ func (s *session) checkOnce(ctx context.Context) error {
 		s.end(errStalled)
 	}
 	return nil // if the replica is behind all the same, the watch has much to send
+}
+
+// patienceNow returns the patience that was learnt until the replica has reached the cluster, and
+// then the timeout: a watch that hangs later is to be found soon.
+func (s *session) patienceNow() time.Duration {
+	if s.followed.Load() {
+		return s.chosen.timeout
+	}
+	return s.patience
 }
 
 // reached notes that the replica follows the cluster.

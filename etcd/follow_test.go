@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -101,14 +102,18 @@ func TestApply(t *testing.T) {
 	<-done
 }
 
-// answers is a KV whose reads are answered by a function.
+// answers is a KV whose reads are answered by a function. An answer of nil says that the revision was
+// compacted.
 type answers struct {
 	clientv3.KV
 	get func(key string, rev int64) *clientv3.GetResponse
 }
 
 func (a answers) Get(_ context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return a.get(key, clientv3.OpGet(key, opts...).Rev()), nil
+	if answer := a.get(key, clientv3.OpGet(key, opts...).Rev()); answer != nil {
+		return answer, nil
+	}
+	return nil, rpctypes.ErrCompacted
 }
 
 // following returns a session that follows a cluster, which answers as get says, and its context.
@@ -265,4 +270,44 @@ func TestTheWitnessBeforeIsJudgedToo(t *testing.T) {
 			assert.Equal(t, test.want, context.Cause(ctx))
 		})
 	}
+}
+
+// The same, and the restored cluster has compacted the history in which the event before could be
+// looked up. Nothing proves the replica then, and the next session reads everything.
+func TestAWitnessBeforeThatWasCompactedProvesNothing(t *testing.T) {
+	cluster, compacted := history{1, 10, map[int64]string{9: "1"}}, int64(0)
+	s, ctx := following(t, func(key string, rev int64) *clientv3.GetResponse {
+		if rev != 0 && rev < compacted {
+			return nil
+		}
+		return cluster.get(key, rev)
+	})
+	require.NoError(t, s.checkOnce(ctx))
+	cluster, compacted = history{1, 12, map[int64]string{5: "1", 11: "2"}}, 10
+	s.apply(batch{changes: []change{{key: "a", value: "2"}}, revision: 11, witness: witness{Key: "a", At: 11}})
+	for range 2 { // the first look does not make it proved for the second
+		v, _, err := s.verify(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, unproven, v)
+	}
+}
+
+// A watch that hangs is found after the timeout, also in a session that has learnt patience.
+func TestPatienceIsForTheWayToTheCluster(t *testing.T) {
+	s, _ := following(t, nil)
+	s.patience = 7 * time.Second
+	assert.Equal(t, time.Second, s.patienceNow())
+	s.followed.Store(false)
+	assert.Equal(t, 7*time.Second, s.patienceNow())
+}
+
+func TestTheLongestTimeout(t *testing.T) {
+	var chosen settings
+	require.NoError(t, WithTimeout(math.MaxInt64)(&chosen))
+	f := &follower{Store: newStore(nil, "p/", chosen, nil), patience: chosen.timeout}
+	for range 10 {
+		f.learn(errStalled, false)
+	}
+	assert.Equal(t, maxPatience*longestTimeout, f.patience)
+	assert.Positive(t, f.patience)
 }

@@ -33,6 +33,15 @@ func (w *write) end(a answer, err error) {
 	close(w.done)
 }
 
+func (w *write) hasEnded() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // newGroup returns an empty group, which is launched after maxGather unless it was before.
 func (c *committer) newGroup() *group {
 	g := &group{writes: make(map[string]*write)}

@@ -19,8 +19,8 @@ func placeOf(header *etcdserverpb.ResponseHeader) place {
 	return place{header.ClusterId, header.Revision}
 }
 
-// errReplaced is the end of a wait for a revision of a cluster that is no longer the replica's.
-var errReplaced = errors.New("another cluster has taken its place")
+// errReplaced is the end of a wait for a revision of a history that is no longer the replica's.
+var errReplaced = errors.New("another history has taken its place")
 
 // A position is where the replica stands, with the goroutines that wait for it to move. The
 // goroutine that applies the events moves it.
@@ -66,17 +66,15 @@ func newPosition() *position {
 // cluster.
 func (p *position) reach(ctx context.Context, until place, quiet bool, patience time.Duration) error {
 	w := p.enlist(until, quiet)
-	late := time.NewTimer(patience) // a context with a timeout would cost as much as the rest of a Set here
+	late := time.NewTimer(patience) // a context with a timeout costs more than the wait
 	defer late.Stop()
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
-		p.forget(w)
-		return context.Cause(ctx)
+		return p.forget(w, reasonOf(ctx))
 	case <-late.C:
-		p.forget(w)
-		return errTimeout
+		return p.forget(w, errTimeout)
 	}
 }
 
@@ -110,10 +108,14 @@ func (p *position) want() {
 	}
 }
 
-func (p *position) forget(w *wait) {
+// forget ends a wait for a reason, unless it has ended, and returns how it has ended.
+func (p *position) forget(w *wait, reason error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.waiting, w)
+	if _, waits := p.waiting[w]; waits {
+		p.wake(w, reason)
+	}
+	return <-w.done
 }
 
 // isWanted reports whether a goroutine waits for a revision that may have no event.

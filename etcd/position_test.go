@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,13 +67,23 @@ func TestAWaitEndsWithItsContextAndItsPatience(t *testing.T) {
 		p := newPosition()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := waiting(ctx, p, place{1, 1}, false)
-		cause := errors.New("cause")
-		cancel(cause)
-		require.Equal(t, cause, <-done)
+		cancel(ErrClosed)
+		require.Equal(t, ErrClosed, <-done)
 		err := p.reach(t.Context(), place{1, 1}, false, time.Minute)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Empty(t, p.waiting, "nothing is left of a wait")
 	})
+}
+
+// A caller whose wait and whose context end together gets the result of the wait.
+func TestAWaitThatHasEndedIsNotForgotten(t *testing.T) {
+	p := newPosition()
+	turn(p, place{1, 10})
+	w := p.enlist(place{1, 11}, false)
+	p.advance(place{1, 11})
+	require.NoError(t, p.forget(w, context.Canceled))
+	w = p.enlist(place{1, 12}, false)
+	require.Equal(t, context.Canceled, p.forget(w, context.Canceled))
 }
 
 func TestACloseEndsWaits(t *testing.T) {

@@ -2,10 +2,9 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"slices"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -33,18 +32,14 @@ func (f *follower) readAll(ctx context.Context) error {
 	return nil
 }
 
-// readPages reads the prefix into d, and returns the mark of the revision. On a slow link a page may
-// not come within the timeout. Then readPages asks for smaller pages, down to one entry: the next
-// session would only ask for the same. An endpoint that hangs costs five timeouts instead of one;
-// a connection that does not stand costs one.
+// readPages reads the prefix into d, and returns the mark of the revision.
 func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 	m := mark{Prefix: f.prefix}
-	from, limit, most := f.prefix, firstLimit, int64(math.MaxInt64)
+	from, next := f.prefix, newPager(f.chosen.timeout)
 	for {
-		page, err := f.readPage(ctx, from, m.Revision, limit)
-		if errors.Is(err, errTimeout) && limit > 1 && f.isConnected() {
-			limit = max(limit/4, 1)
-			most = limit // a page of more would not come in time either
+		began := time.Now()
+		page, err := f.readPage(ctx, from, m.Revision, next.limit)
+		if err != nil && f.isConnected() && next.again(err) {
 			continue
 		}
 		if err != nil {
@@ -59,7 +54,7 @@ func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 			return m, nil
 		}
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00" // the next key in order
-		limit = min(nextLimit(limit, bytes), most)
+		next.came(bytes, time.Since(began))
 	}
 }
 
@@ -80,21 +75,6 @@ func (f *follower) readPage(ctx context.Context, from string, at, limit int64) (
 		page.Header.Revision = at // the header has the newest
 	}
 	return page, nil
-}
-
-// The limit of a page is a number of entries, and etcd has no limit in bytes. Each limit is
-// chosen by the sizes of the entries before, for pages of about pageBytes. Pages are large
-// because the server counts all keys behind each page.
-const (
-	firstLimit int64 = 256
-	pageBytes  int64 = 16 << 20
-	ofEntry          = 100 // bytes of an entry without those of key and value
-)
-
-// nextLimit returns the limit of the page after one of limit entries that had so many bytes.
-// Limits grow by four at most, because the next entries can be larger.
-func nextLimit(limit int64, bytes int) int64 {
-	return min(max(limit*pageBytes/int64(bytes), 1), 4*limit)
 }
 
 // A difference is collected while the entries of the prefix come by in the order of their keys.

@@ -79,19 +79,3 @@ func TestDifferencesOfRandomMaps(t *testing.T) {
 		assert.Len(t, d.changes, needed)
 	}
 }
-
-func TestNextLimit(t *testing.T) {
-	for _, test := range []struct {
-		limit int64
-		bytes int
-		want  int64
-	}{
-		{256, 256 * ofEntry, 1024},      // small entries: grow by four
-		{64, 64 << 20, 16},              // entries of 1 MiB: 16 of them are 16 MiB
-		{1, 32 << 20, 1},                // never none
-		{16, 16 * 64 << 10, 64},         // smaller again
-		{100_000, 100_000 << 10, 16384}, // of 1 KiB
-	} {
-		assert.Equal(t, test.want, nextLimit(test.limit, test.bytes), "%+v", test)
-	}
-}

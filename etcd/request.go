@@ -33,16 +33,17 @@ type request func(ctx context.Context) (place, error)
 // write sends a request that changes the cluster. The request is sent once the replica follows
 // the cluster and the client is connected, and is sent again only after an answer that says
 // that it was refused. kind makes the error.
-func (s *Store) write(ctx context.Context, send request, kind func(error) error) (place, error) {
+func (s *Store) write(ctx context.Context, send request, kind func(error) error) (receipt, error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
 	for pause := firstPause; ; pause = longer(pause) {
 		if err := s.ready(ctx); err != nil {
-			return place{}, marked(ErrUnavailable, err)
+			return receipt{}, marked(ErrUnavailable, err)
 		}
+		session := s.position.followed()
 		at, err := send(ctx)
 		if err == nil || !rule(err).again || !sleep(ctx, pause) {
-			return at, kind(ended(ctx, err))
+			return receipt{at, session}, kind(ended(ctx, err))
 		}
 	}
 }
@@ -63,7 +64,7 @@ func (s *Store) ready(ctx context.Context) error {
 	case s.life.Err() != nil:
 		return ErrClosed // ctx ends by a Close, too, but perhaps a moment later
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return reasonOf(ctx)
 	}
 	for connection := s.client.ActiveConnection(); ; {
 		state := connection.GetState()
@@ -72,7 +73,7 @@ func (s *Store) ready(ctx context.Context) error {
 		}
 		connection.Connect()
 		if !connection.WaitForStateChange(ctx, state) {
-			return context.Cause(ctx)
+			return reasonOf(ctx)
 		}
 	}
 }
@@ -84,12 +85,36 @@ func (s *Store) awaitFollowing(ctx context.Context) error {
 	return marked(ErrUnavailable, s.ready(ctx))
 }
 
-// visible returns once the replica shows a write that the quorum has acknowledged.
-func (s *Store) visible(ctx context.Context, at place, quiet bool) error {
-	if err := s.position.reach(ctx, at, quiet, s.chosen.timeout); err != nil {
+// A receipt says where the cluster has applied a write.
+type receipt struct {
+	place
+	session <-chan struct{} // that of position.followed, before the write was sent
+}
+
+// visible returns once the replica shows a change that the quorum has acknowledged.
+//
+// The cluster may have been restored from an older backup meanwhile. Then the replica reaches the
+// revision, and it is another write. So if the replica has begun to follow the cluster anew since
+// the write was sent, visible looks whether the cluster has the change.
+func (s *Store) visible(ctx context.Context, at receipt, c change) error {
+	err := s.position.reach(ctx, at.place, false, s.chosen.timeout)
+	if err == nil && at.session != s.position.followed() {
+		err = s.remains(ctx, at.place, c)
+	}
+	if err != nil {
 		return &NotVisibleError{at.revision, err}
 	}
 	return nil
+}
+
+// remains returns nil if the cluster has in its history a change that it had at a place.
+func (s *Store) remains(ctx context.Context, at place, c change) error {
+	m := mark{Revision: at.revision, Cluster: at.cluster, Witness: witness{c.key, at.revision, c.deleted}}
+	v, _, err := s.judge(ctx, standing{m, c.value})
+	if err == nil && v != same {
+		err = errReplaced
+	}
+	return err
 }
 
 // The pauses between requests, and between sessions, grow from firstPause to longestPause.

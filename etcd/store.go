@@ -133,13 +133,13 @@ func WithFile(path string) Option {
 // page of a read, a write with the time until the cluster can be reached, and, apart from that,
 // the time until an acknowledged write is visible here. A ctx that ends sooner ends a request
 // sooner. A cluster of etcd takes one to three seconds to elect a leader, so shorter timeouts
-// make errors of what would pass.
+// make errors of what would pass. The longest is a year; d is cut to it.
 func WithTimeout(d time.Duration) Option {
 	return func(s *settings) error {
 		if d <= 0 {
 			return fmt.Errorf("WithTimeout: time %v is not positive: %w", d, fs.ErrInvalid)
 		}
-		s.timeout = d
+		s.timeout = min(d, longestTimeout)
 		return nil
 	}
 }
@@ -177,6 +177,7 @@ func WithLogger(l *slog.Logger) Option {
 
 const (
 	defaultTimeout = 5 * time.Second
+	longestTimeout = 365 * 24 * time.Hour // so that multiples of it fit into a Duration
 	defaultBacklog = 64 << 20
 	saveEvery      = 10 * time.Second
 )
@@ -241,7 +242,7 @@ func open(ctx context.Context, c *clientv3.Client, prefix string, opts []Option)
 	s := newStore(c, prefix, chosen, replica)
 	outcomes := s.start(m)
 	if err := s.awaitCluster(ctx, m.Revision != 0, outcomes); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, joined(err, s.Close())
 	}
 	return s, nil
 }
@@ -260,7 +261,7 @@ func openReplica(prefix string, chosen settings) (*genie.Store, mark, error) {
 	if err == nil && m.Prefix == prefix {
 		return replica, m, nil
 	}
-	return nil, m, errors.Join(fmt.Errorf("%w: %s", ErrNotReplica, chosen.path), replica.Close())
+	return nil, m, joined(fmt.Errorf("%w: %s", ErrNotReplica, chosen.path), replica.Close())
 }
 
 func (s settings) replicaOptions() []genie.Option {
@@ -355,7 +356,7 @@ func (s *Store) awaitCluster(ctx context.Context, usable bool, outcomes <-chan e
 			if usable && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return nil
 			}
-			return errors.Join(fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx)), last)
+			return joined(ErrUnavailable, reasonOf(ctx), last)
 		}
 	}
 }
@@ -363,7 +364,8 @@ func (s *Store) awaitCluster(ctx context.Context, usable bool, outcomes <-chan e
 // isFinal reports whether a session has failed in a way that the next will not mend.
 func isFinal(err error) bool {
 	r := rule(err)
-	return r.refused && !r.again && !errors.Is(err, rpctypes.ErrCompacted)
+	vanished := errors.Is(err, rpctypes.ErrCompacted) || errors.Is(err, rpctypes.ErrFutureRev)
+	return r.refused && !r.again && !vanished // the next session reads another revision
 }
 
 // Get returns the value of key in the replica, and reports whether key is there. Get never

@@ -82,9 +82,9 @@ func (u *update) run(ctx context.Context) error {
 		}
 		switch {
 		case err == nil && won:
-			err = u.store.visible(ctx, at, false)
+			err = u.store.visible(ctx, at, change{key: tokenKey, value: u.token})
 		case err == nil:
-			if err = u.catchUp(ctx, at, try, took); err == nil {
+			if err = u.catchUp(ctx, at.place, try, took); err == nil {
 				continue
 			}
 		}
@@ -127,7 +127,7 @@ var (
 //
 // A request that has passed the quota was answered, so it is not under way: if its token is not
 // there, it is dead.
-func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, won bool, err error) {
+func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at receipt, won bool, err error) {
 	answered := errors.Is(cause, ErrQuota)
 	for copies, pause := 0, firstPause; ; copies, pause = copies+1, longer(pause) {
 		if !u.synced(ctx) {
@@ -135,12 +135,14 @@ func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, w
 		}
 		at, fate, err := u.fate(lost)
 		switch {
-		case err != nil || fate != undecided:
-			return at, fate == applied, err
+		case err != nil:
+			return at, false, joined(err, cause)
+		case fate != undecided:
+			return at, fate == applied, nil
 		case answered:
 			return at, false, refusedByQuota(cause)
 		case !lost.excludesItself(), copies == maxCopies, copies > 0 && !sleep(ctx, pause):
-			return at, false, errors.Join(errOpen, cause, context.Cause(ctx))
+			return at, false, joined(errOpen, cause, reasonOf(ctx))
 		}
 		answered = false
 		at, won, err = u.commit(ctx, lost)
@@ -160,7 +162,7 @@ func (u *update) settle(ctx context.Context, lost *Tx, cause error) (at place, w
 // which promises that nothing was written. The end of ctx and a Close are found.
 func (u *update) unsettled(ctx context.Context, cause, ofCopy error) error {
 	reason := fmt.Errorf("its copy: %v", ofCopy)
-	return errors.Join(errOpen, cause, reason, context.Cause(ctx), context.Cause(u.store.life))
+	return joined(errOpen, cause, reason, reasonOf(ctx), reasonOf(u.store.life))
 }
 
 // refusedByQuota returns an error without the doubt that ofWrite adds.
@@ -171,8 +173,8 @@ func refusedByQuota(cause error) error {
 }
 
 // overtaken is the end of settle for a copy of which a comparison has failed, at a place.
-func (u *update) overtaken(ctx context.Context, lost *Tx, failed place, cause error) (at place, won bool, err error) {
-	if err := u.store.caughtUp(ctx, failed); err != nil {
+func (u *update) overtaken(ctx context.Context, lost *Tx, failed receipt, cause error) (at receipt, won bool, err error) {
+	if err := u.store.caughtUp(ctx, failed.place); err != nil {
 		return failed, false, u.unsettled(ctx, cause, err)
 	}
 	at, fate, err := u.fate(lost)
@@ -193,8 +195,9 @@ const (
 
 // fate looks for the token of a try, and whether a key that it had found was written since. If
 // everything was read anew, the token may have been among what was missed.
-func (u *update) fate(lost *Tx) (at place, f fate, err error) {
+func (u *update) fate(lost *Tx) (at receipt, f fate, err error) {
 	position := u.store.position
+	at.session = position.followed()
 	u.store.replica.View(func(v *genie.View) error {
 		if lost.isDeadIn(v.Get) {
 			f = dead
@@ -203,12 +206,13 @@ func (u *update) fate(lost *Tx) (at place, f fate, err error) {
 	})
 	// After the view: all tokens up to the view were seen before it, and a read of everything
 	// that the view has is counted, or has begun.
-	at, reading := position.place()
-	if revision := position.sighted(u.token); revision != 0 {
-		return place{at.cluster, revision}, applied, nil
-	}
+	now, reading := position.place()
+	at.place = now
 	if reading != lost.reading {
 		return at, undecided, errMissing
+	}
+	if revision := position.sighted(u.token); revision != 0 {
+		at.revision, f = revision, applied
 	}
 	return at, f, nil
 }
@@ -248,7 +252,7 @@ func (tx *Tx) hasMissed() bool {
 // read anew since tx was evaluated, its revision may be of another history, in which a
 // comparison means nothing, and tokens may have been missed. Then commit sends nothing and reports
 // that they did not hold.
-func (u *update) commit(ctx context.Context, tx *Tx) (at place, won bool, err error) {
+func (u *update) commit(ctx context.Context, tx *Tx) (at receipt, won bool, err error) {
 	s := u.store
 	conditions, operations := tx.plan(s.prefix, u.token)
 	at, err = s.write(ctx, func(ctx context.Context) (place, error) {
@@ -276,7 +280,7 @@ func (u *update) catchUp(ctx context.Context, at place, try int, took time.Durat
 		return err
 	}
 	if try > 1 && !sleep(ctx, min(took<<min(try-1, 8), longestPause)) {
-		return marked(ErrConflict, context.Cause(ctx))
+		return marked(ErrConflict, reasonOf(ctx))
 	}
 	return nil
 }

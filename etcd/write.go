@@ -51,7 +51,7 @@ func (s *Store) set(ctx context.Context, key, value string, opts ...clientv3.OpO
 	if err != nil {
 		return err
 	}
-	return s.visible(ctx, at, false)
+	return s.visible(ctx, at, change{key: key, value: value})
 }
 
 // Delete removes key, if it is there, with the promises and errors of [Store.Set].
@@ -75,8 +75,14 @@ func (s *Store) delete(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	// If another caller had deleted the key, the replica may still have it.
-	return s.visible(ctx, at, !found)
+	if found {
+		return s.visible(ctx, at, change{key: key, deleted: true})
+	}
+	// Another caller had deleted the key, and the replica may still have it.
+	if err := s.position.reach(ctx, at.place, true, s.chosen.timeout); err != nil {
+		return &NotVisibleError{at.revision, err}
+	}
+	return nil
 }
 
 // SetWithTTL is [Store.Set] for an entry that the cluster deletes when its time to live, ttl,
@@ -154,8 +160,8 @@ func (s *Store) Sync(ctx context.Context) error {
 	return nil
 }
 
-// sync asks again if the replica has begun to follow the cluster anew since it asked: the answer
-// may have come from another history, whose revisions mean nothing here.
+// sync asks again if the replica has begun to follow the cluster anew since it asked: the answer, or
+// what the replica has reached, may be of another history, where the revision means nothing.
 //
 // One attempt is around all of it: its parts wait for other things, one after another.
 func (s *Store) sync(ctx context.Context) error {
@@ -170,8 +176,11 @@ func (s *Store) sync(ctx context.Context) error {
 		if err != nil {
 			return ofRead(err)
 		}
-		if session == s.position.followed() {
-			return s.caughtUp(ctx, now.place)
+		if session != s.position.followed() {
+			continue
+		}
+		if err := s.caughtUp(ctx, now.place); err != nil || session == s.position.followed() {
+			return err
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -423,4 +424,101 @@ func TestAWatchOverASlowLink(t *testing.T) {
 	assert.EqualValues(t, 1, s.Stats().Reads, "from the watch")
 	slow.on.Store(false)
 	c.follows(s)
+}
+
+// hanging has requests for reads hang, by their number from 1 on.
+func hanging(hangs func(n int64) bool) grpc.DialOption {
+	var n atomic.Int64
+	return calls("KV/Range", func(ctx context.Context, send func(context.Context) error) error {
+		if hangs(n.Add(1)) {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return send(ctx)
+	})
+}
+
+// The endpoint hangs once the entries were read. Open without a deadline does not wait for ever.
+func TestOpenWithoutADeadlineBesideAnEndpointThatHangs(t *testing.T) {
+	c := newCluster(t)
+	c.fill(3)
+	client := dial(t, c.proxy.address(), hanging(func(n int64) bool { return n > 1 }))
+	_, err := etcd.Open(t.Context(), client, prefix, etcd.WithTimeout(200*time.Millisecond))
+	require.ErrorIs(t, err, etcd.ErrUnavailable)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// With one endpoint of three that hangs, a third of the pages does not come at once.
+func TestAReadBesideAnEndpointThatHangs(t *testing.T) {
+	c := newCluster(t)
+	c.load(20_000)
+	client := dial(t, c.proxy.address(), hanging(func(n int64) bool { return n%3 == 2 }))
+	s, err := etcd.Open(t.Context(), client, prefix, etcd.WithTimeout(500*time.Millisecond))
+	require.NoError(t, err)
+	defer s.Close()
+	assert.Equal(t, 20_000, s.Len())
+}
+
+// A client that takes messages of 1 MiB at most gets small pages.
+func TestAClientThatRefusesLargePages(t *testing.T) {
+	c := newCluster(t)
+	for i := range 100 {
+		c.put(name(i), strings.Repeat("x", 64<<10))
+	}
+	client := dial(t, c.proxy.address(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<20)))
+	s, err := etcd.Open(t.Context(), client, prefix)
+	require.NoError(t, err)
+	defer s.Close()
+	assert.Equal(t, c.contents(), s.Snapshot())
+}
+
+// A write was applied, and before it is visible its cluster stops. If the cluster comes back, the
+// write is visible. If an older backup comes back in its place, with the same ID and more revisions,
+// the revision of the write is another write there.
+func TestAWriteBeforeARestore(t *testing.T) {
+	for method, write := range map[string]func(ctx context.Context, s *etcd.Store) error{
+		"Put":         func(ctx context.Context, s *etcd.Store) error { return s.Set(ctx, "mine", "x") },
+		"DeleteRange": func(ctx context.Context, s *etcd.Store) error { return s.Delete(ctx, "key003") },
+		"Txn": func(ctx context.Context, s *etcd.Store) error {
+			return s.Update(ctx, func(tx *etcd.Tx) error { tx.Set("mine", "x"); return nil })
+		},
+	} {
+		for _, restored := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restored %v", method, restored), func(t *testing.T) {
+				ctx, c := t.Context(), newCluster(t)
+				c.fill(30)
+				c.stop()
+				kept := c.keep()
+				c.start()
+				events, answered := new(gate), make(chan struct{})
+				requests := calls("KV/"+method, func(ctx context.Context, send func(context.Context) error) error {
+					defer close(answered)
+					return send(ctx)
+				})
+				s, err := etcd.Open(ctx, dial(t, c.proxy.address(), events.option(), requests), prefix, etcd.WithTimeout(time.Minute))
+				require.NoError(t, err)
+				defer s.Close()
+				events.hold()
+				result := make(chan error, 1)
+				go func() { result <- write(ctx, s) }()
+				<-answered
+				c.stop()
+				if restored {
+					c.folder = kept
+				}
+				c.start()
+				for i := range 100 {
+					c.put(name(i), "x")
+				}
+				err = <-result
+				events.release()
+				if restored {
+					require.ErrorIs(t, err, etcd.ErrNotVisible)
+				} else {
+					require.NoError(t, err)
+				}
+				c.follows(s)
+			})
+		}
+	}
 }

@@ -3,6 +3,7 @@ package single
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -351,4 +352,43 @@ func TestARefusedCopyOfALostTry(t *testing.T) {
 			assert.Equal(t, map[string]string{"n": "1"}, c.contents())
 		})
 	}
+}
+
+// A caller cancels with the error of another write as the cause, as errgroup does. The write is
+// applied all the same.
+func TestTheCauseOfAContextSaysNothing(t *testing.T) {
+	for name, cause := range map[string]error{
+		"unavailable": fmt.Errorf("another write: %w: %w", etcd.ErrUnavailable, rpctypes.ErrNoLeader),
+		"too large":   fmt.Errorf("another write: %w", etcd.ErrTooLarge),
+		"denied":      rpctypes.ErrPermissionDenied,
+	} {
+		for call, write := range map[string]func(ctx context.Context, s *etcd.Store) error{
+			"Set":    func(ctx context.Context, s *etcd.Store) error { return s.Set(ctx, "n", "1") },
+			"Update": func(ctx context.Context, s *etcd.Store) error { return s.Update(ctx, increment("n")) },
+		} {
+			t.Run(call+", "+name, func(t *testing.T) {
+				c := newCluster(t)
+				s := quietly(c, "n")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				l := lost{c, s, func() error { return write(ctx, s) }}
+				err := l.cancelled(func() bool { return c.contents()["n"] == "1" }, func() { cancel(cause) })
+				require.ErrorIs(t, err, etcd.ErrUnknown)
+				require.ErrorIs(t, err, context.Canceled)
+				for _, known := range []error{etcd.ErrUnavailable, etcd.ErrTooLarge, rpctypes.ErrPermissionDenied} {
+					assert.NotErrorIs(t, err, known)
+				}
+			})
+		}
+	}
+}
+
+// cancelled lets the request come to the server, and has the caller give up before the answer.
+func (l lost) cancelled(applied func() bool, cancel func()) error {
+	l.c.proxy.hold(replies)
+	defer l.c.proxy.release()
+	result := make(chan error, 1)
+	go func() { result <- l.call() }()
+	eventually(l.c.t, applied, "the server has applied the request")
+	cancel()
+	return <-result
 }
