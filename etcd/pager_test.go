@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -61,7 +62,8 @@ func TestPagesGrowAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPager(time.Second)
-			assert.True(t, p.again(errTimeout) && p.again(errTimeout))
+			require.True(t, p.again(errTimeout), "the same page once more")
+			require.True(t, p.again(errTimeout), "a smaller one")
 			var got []int64
 			for range test.want {
 				p.came(int(p.limit)*ofEntry, test.took)

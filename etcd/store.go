@@ -196,23 +196,28 @@ func chosen(opts []Option) (settings, error) {
 }
 
 // Open returns a Store of the keys of the cluster that begin with prefix, which must not be
-// empty. The Store's keys are without the prefix. The key that is the prefix itself is the
-// Store's own. So no prefix of a Store may begin with the prefix of another Store: the key "b" of
-// the prefix "a" would be the own key of the prefix "ab", and every Update there would overwrite
-// it. A prefix that ends with a slash, with no other slash, cannot begin another such prefix. c must come from [clientv3.New]; the Store does not close it. The Store uses the
-// connection of c only: wrappers in c.KV, c.Lease and c.Watcher, such as those of
-// clientv3/namespace, are not used. Give the whole prefix instead.
+// empty. The Store's keys are without the prefix.
 //
-// Open returns once the replica has all that was acknowledged before the call. With a local file
-// ([WithFile]) that has a replica, Open also returns nil if the replica does not follow the
-// cluster by then, for whatever reason: after the time of [WithTimeout], or at the deadline of
-// ctx. The cluster may be away, or have more to send than comes in that time. The Store then has
-// the entries of the file, at the revision of the file. Reads work, writes fail with
-// [ErrUnavailable], [Store.Stats] tells how old it is (Contact), and the replica catches up by itself.
-// Without such a file Open needs the cluster. It tries until ctx ends, or, if ctx has no deadline,
-// until a try fails after the time of WithTimeout, and returns an error that is ErrUnavailable.
-// In any case Open fails if ctx is cancelled, and if the cluster refuses to be read in a way that
-// time does not mend, as with rpctypes.ErrPermissionDenied.
+// The key that is the prefix itself is the Store's own. So no prefix of a Store may begin with the
+// prefix of another Store: the key "b" of the prefix "a" would be the own key of the prefix "ab",
+// and every Update there would overwrite it. Prefixes with one slash, at their end, are safe: none
+// of them begins another.
+//
+// c must come from [clientv3.New]; the Store does not close it. The Store uses the connection of c
+// only: wrappers in c.KV, c.Lease and c.Watcher, such as those of clientv3/namespace, are not used.
+// Give the whole prefix instead.
+//
+// Open returns nil once the replica has all that was acknowledged before the call. Else it depends:
+//
+//   - With a local file ([WithFile]) that has a replica, Open returns nil after the time of
+//     [WithTimeout], or at the deadline of ctx. The cluster may be away, or have more to send than
+//     comes in that time. The Store then has the entries of the file, at the revision of the file.
+//     Reads work, writes fail with [ErrUnavailable], [Store.Stats] tells how old the replica is
+//     (Contact), and the replica catches up by itself.
+//   - Without such a file Open tries until ctx ends, or, if ctx has no deadline, until a try fails
+//     after the time of WithTimeout. It returns an error that is ErrUnavailable.
+//   - If ctx is cancelled, or if the cluster refuses to be read in a way that time does not mend, as
+//     with rpctypes.ErrPermissionDenied, Open returns an error in any case.
 //
 // The replica resumes where the file ends if the cluster still has that history, and else reads
 // everything: after a compaction, and if the cluster is another, or was restored from a backup.
@@ -369,8 +374,8 @@ func isFinal(err error) bool {
 }
 
 // Get returns the value of key in the replica, and reports whether key is there. Get never
-// waits for the cluster. It sees every write of this Store that has returned nil, and one
-// history for all readers: revisions in their order, whole transactions, none twice. It may
+// waits for the cluster. It sees every write of this Store that has returned nil. All readers see one
+// history: revisions in their order, and whole transactions. The replica may
 // be behind the cluster: [Store.Sync] first makes it linearizable.
 func (s *Store) Get(key string) (string, bool) {
 	if key == markKey {

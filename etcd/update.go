@@ -40,7 +40,7 @@ const maxCopies = 10
 //
 // The errors are those of [Store.Set], and [ErrConflict] after the last try, or if ctx ends in the
 // pause between two tries: no write of fn was applied then. An error that is [ErrQuota] and not
-// [ErrUnknown] says the same. [ErrTooLarge] is also given for more operations than the cluster
+// [ErrUnknown] says that nothing was written, too. [ErrTooLarge] is also given for more operations than the cluster
 // allows, 128 by default. A write counts as one operation, and Update adds one of its own.
 // Comparisons are counted apart: a key that was read counts as two if it was there, and as one if
 // not.
@@ -51,8 +51,8 @@ const maxCopies = 10
 // cannot both be applied, and calls fn again only if the first can no longer be applied. Else it
 // returns [ErrUnknown]: also at the end of ctx, after ten such copies without an answer, and if the
 // cluster has not come back after four times the time of [WithTimeout]. If ctx ends before
-// the time of WithTimeout has passed, Update has no time to look. With ErrUnknown, the last call
-// of fn may be applied, and no earlier one.
+// the time of WithTimeout has passed, Update has no time to look, and returns ErrUnknown, too. With
+// ErrUnknown, the last call of fn may be applied, and no earlier one.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	token := s.name + "/" + strconv.FormatUint(s.updates.Add(1), 36)
 	s.position.expect(token)
@@ -104,22 +104,22 @@ var (
 // settle finds out what became of a try of which no answer came, and reports whether it was
 // applied. If it was not, it never will be.
 //
-// The argument. The try L has the view of revision l. The replica has reached a revision n that
-// is newer than the loss, and all tokens up to n were seen, but not L's. So L was not applied up
-// to n. It may be applied later: a request can wait in a network or in a server that was
+// The argument. The lost try T has read a view of revision R. The replica has reached a revision N that
+// is newer than the loss, and all tokens up to N were seen, but not that of T. So T was not applied up
+// to N. It may be applied later: a request can wait in a network or in a server that was
 // stopped. There are two ways out.
 //
-//  1. A key that L has read and found has another value at n, or is not there. So it was written
-//     after l, and L's comparison with that key fails for ever: either the key is missing, or its
-//     revision is above l. L is dead.
-//  2. L has read and found a key that it writes, too. Then L and a copy of L exclude each other:
-//     if one is applied, the key is missing or has a revision above l, and the other fails for
-//     ever. So the copy is sent. If it wins, the try was applied, once. If not, and L has found
-//     all keys that it has read, L is dead or was applied, and its token tells.
+//  1. A key that T has read and found has another value at N, or is not there. So it was written
+//     after R, and T's comparison with that key fails for ever: either the key is missing, or its
+//     revision is above R. T is dead.
+//  2. T has read and found a key that it writes, too. Then T and a copy of T exclude each other:
+//     if one is applied, the key is missing or has a revision above R, and the other fails for
+//     ever. So the copy is sent. If it wins, the try was applied, once. If not, and T has found
+//     all keys that it has read, T is dead or was applied, and its token tells.
 //
-// A key that was missing does not serve: L can make it, another caller delete it, and the copy
+// A key that was missing does not serve: T can make it, another caller delete it, and the copy
 // find it missing again. An Update that has read no key that it writes, or has found none,
-// therefore ends with ErrUnknown. fn is not called before L is dead: what fn has put into
+// therefore ends with ErrUnknown. fn is not called before T is dead: what fn has put into
 // variables is then of a try that was not applied.
 //
 // A cluster that answers reads and fails every transaction would have settle send copies for

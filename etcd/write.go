@@ -95,7 +95,7 @@ func (s *Store) delete(ctx context.Context, key string) error {
 //     is in each replica until the deletion has come there; a replica that is cut off
 //     keeps it.
 //   - A change of the leader begins the lease anew, unless the cluster has checkpoints of
-//     leases. So no honest deadline can be told, and a Store has no ExpiresAt.
+//     leases. So no process knows the deadline, and a Store has no ExpiresAt.
 //   - A later Set, SetWithTTL or Update of the key detaches it from the lease. The lease without
 //     a key stays in the cluster until its end.
 //

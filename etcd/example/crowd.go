@@ -94,12 +94,12 @@ func (c *crowd) await(ctx context.Context, n int64) error {
 	return nil
 }
 
-// lost tells what became of the tries whose answers were lost.
+// lost tells how many tries had an unknown outcome.
 func (c *crowd) lost() string {
 	if n := c.unknown.Load(); n > 0 {
 		return fmt.Sprintf("%d tries had an unknown outcome. The next try looked, and counted what was not counted.", n)
 	}
-	return "Where an answer was lost, Update itself found out whether the request was counted."
+	return "No try had an unknown outcome: where an answer was lost, Update looks for its transaction."
 }
 
 // end lets the visitors finish, and returns the error of the first that failed.

@@ -112,7 +112,7 @@ func measureSet(callers int, times, rates column) measurement {
 		all := slices.Concat(took...)
 		c.note(times, median(all))
 		c.note(rates, float64(len(all))/elapsed.Seconds())
-		// What is under way must not be in the next measurement.
+		// Requests that are under way must not be in the next measurement.
 		return errors.Join(c.settle(ctx, c.here), c.settle(ctx, c.there))
 	}
 }
@@ -169,7 +169,7 @@ type sight struct {
 }
 
 // measureBytes takes what leaves the heap with a replica, without what leaves it with one of an
-// empty keyspace, which is that of connections. What comes with a replica would be more: the
+// empty keyspace, which is that of connections. The heap that comes with a replica would be more: the
 // server runs in the same process, and keeps for a while what it has read for the replica.
 //
 // The figure is the median of three, because any of the servers may let go of megabytes meanwhile.

@@ -51,8 +51,8 @@ func (c *cluster) write(ctx context.Context) {
 	}
 }
 
-// Whatever happens to the connections, each view, and each step of a watch, is the cluster at the
-// revision that it names, and revisions do not go back.
+// Each view, and each step of a watch, is the cluster at the revision that it names, and revisions
+// do not go back.
 func TestEveryViewIsTheClusterAtItsRevision(t *testing.T) {
 	c := newCluster(t)
 	path := filepath.Join(t.TempDir(), "replica.json")

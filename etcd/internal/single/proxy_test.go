@@ -185,7 +185,7 @@ func (p *proxy) holds(text string) bool {
 	return false
 }
 
-// breakAll closes all connections. What is held is lost.
+// breakAll closes all connections, and loses all that is held.
 func (p *proxy) breakAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -117,7 +117,7 @@ func someUpdate(ctx context.Context, s *etcd.Store, id string) (u tried) {
 	return u
 }
 
-// Whatever becomes of requests and connections, each Update says the truth about its writes.
+// Each Update says the truth about its writes, whatever becomes of requests and connections.
 func TestRandomUpdates(t *testing.T) {
 	c := newCluster(t)
 	history := c.direct.Watch(t.Context(), prefix+"id", clientv3.WithPrefix())
