@@ -485,6 +485,7 @@ func TestAWriteBeforeARestore(t *testing.T) {
 	} {
 		for _, restored := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restored %v", method, restored), func(t *testing.T) {
+				t.Parallel() // it mostly waits for servers to stop
 				ctx, c := t.Context(), newCluster(t)
 				c.fill(30)
 				c.stop()

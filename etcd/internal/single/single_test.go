@@ -66,6 +66,7 @@ func (c *cluster) start() {
 	config.Dir = c.folder
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	config.UnsafeNoFsync = os.Getenv("GENIE_FSYNC") == "" // the disk's durability is not ours to test
+	config.BcryptCost = 4                                 // the least
 	local := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
 	config.ListenClientUrls, config.AdvertiseClientUrls = local, local
 	config.ListenPeerUrls, config.AdvertisePeerUrls = local, local
