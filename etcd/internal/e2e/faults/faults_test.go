@@ -50,6 +50,13 @@ var allFaults = []fault{
 	{"replica reset", false, cluster.DefaultQuota, reset},
 	{"compaction while cut off", false, cluster.DefaultQuota, compactedWhileCutOff},
 	{"leader killed while cut off", true, cluster.DefaultQuota, leaderKilledWhileCutOff},
+	{"leader parted", false, cluster.DefaultQuota, ofLeader(part)},
+	{"leader mute", true, cluster.DefaultQuota, ofLeader(mute)},
+	{"leader deaf", true, cluster.DefaultQuota, ofLeader(deafen)},
+	{"follower parted", true, cluster.DefaultQuota, ofFollower(part)},
+	{"follower deaf to the leader", true, cluster.DefaultQuota, ofFollower(silenceLeader)},
+	{"replica beside a parted leader", true, cluster.DefaultQuota, besideAPartedLeader},
+	{"all members parted", true, cluster.DefaultQuota, eachAlone},
 	{"quota exceeded", false, smallQuota, quotaExceeded},
 }
 
@@ -334,6 +341,28 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 	}
 	require.NoError(t, fresh.Sync(t.Context()))
 	require.Len(t, missing(owed, fresh.Snapshot()), 1)
+}
+
+// The history finds entries that end before their time, also in a run: here all leases are revoked as
+// soon as they are found.
+func TestEarlyEndsAreFound(t *testing.T) {
+	r := newRun(t, cluster.DefaultQuota)
+	r.work(0, func(r *run) error {
+		return r.await("ends", func() bool { return r.revokeAll() == nil && r.ended() >= calm })
+	})
+	result, _ := r.linearizable()
+	require.Equal(t, porcupine.Illegal, result)
+}
+
+func (r *run) revokeAll() error {
+	all, err := r.cluster.Client().Leases(r.ctx)
+	if err != nil {
+		return err
+	}
+	for _, lease := range all.Leases {
+		r.cluster.Client().Revoke(r.ctx, lease.ID) // an error is that the lease has just ended
+	}
+	return nil
 }
 
 func TestLong(t *testing.T) {
