@@ -51,9 +51,10 @@ var allFaults = []fault{
 	{"compaction while cut off", false, cluster.DefaultQuota, compactedWhileCutOff},
 	{"leader killed while cut off", true, cluster.DefaultQuota, leaderKilledWhileCutOff},
 	{"leader parted", false, cluster.DefaultQuota, ofLeader(part)},
-	{"leader mute", true, cluster.DefaultQuota, ofLeader(mute)},
+	{"leader mute", true, cluster.DefaultQuota, mute((*cluster.Cluster).Leader)},
 	{"leader deaf", true, cluster.DefaultQuota, ofLeader(deafen)},
 	{"follower parted", true, cluster.DefaultQuota, ofFollower(part)},
+	{"follower mute", true, cluster.DefaultQuota, mute((*cluster.Cluster).Follower)},
 	{"follower deaf to the leader", true, cluster.DefaultQuota, ofFollower(silenceLeader)},
 	{"replica beside a parted leader", true, cluster.DefaultQuota, besideAPartedLeader},
 	{"all members parted", true, cluster.DefaultQuota, eachAlone},
@@ -148,6 +149,11 @@ func (r *run) killed(n int) error {
 			return err
 		}
 	}
+	return r.failAndMend()
+}
+
+// failAndMend waits until calls of each replica have failed, and mends.
+func (r *run) failAndMend() error {
 	for _, one := range r.replicas {
 		if err := r.failures(one); err != nil {
 			return err
@@ -365,6 +371,16 @@ func (r *run) revokeAll() error {
 	return nil
 }
 
+// cycleWithEnds is a cycle. After each third of them, it waits until a lease has ended an entry: where
+// the leader changes all the time, leases begin anew all the time.
+func (f fault) cycleWithEnds(r *run) error {
+	if err := f.cycle(r); err != nil || r.cycles%3 != 0 {
+		return err
+	}
+	from := r.ended()
+	return r.await("the end of an entry", func() bool { return r.ended() > from })
+}
+
 func TestLong(t *testing.T) {
 	if os.Getenv("GENIE_LONG") == "" {
 		t.Skip("GENIE_LONG is not set")
@@ -379,7 +395,7 @@ func TestLong(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRun(t, f.quota)
 			r.patience, r.some = 3*time.Second, 200
-			r.work(length, f.cycle) // a fault that the system does not have is a finding
+			r.work(length, f.cycleWithEnds) // a fault that the system does not have is a finding
 			r.check(f.name)
 		})
 	}

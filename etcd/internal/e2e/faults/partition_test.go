@@ -16,12 +16,6 @@ func part(r *run, m *cluster.Member) error {
 	return r.losesLeader(m, func(*cluster.Member) { r.cluster.Part(m) })
 }
 
-// mute has the messages of a member vanish, while those of the others reach it. A leader then makes
-// way for another, follows it, and is not heard.
-func mute(r *run, m *cluster.Member) error {
-	return r.losesLeader(m, func(*cluster.Member) { r.others(m, func(o *cluster.Member) { r.cluster.Silence(m, o) }) })
-}
-
 // deafen has the messages to a member vanish, while its own reach the others.
 func deafen(r *run, m *cluster.Member) error {
 	return r.losesLeader(m, func(*cluster.Member) { r.others(m, func(o *cluster.Member) { r.cluster.Silence(o, m) }) })
@@ -68,17 +62,29 @@ func (r *run) loses(m, leader *cluster.Member) error {
 	})
 }
 
-// eachAlone cuts off all members from each other until calls of each replica have failed.
+// mute returns the cycle in which the messages of a member vanish, while those of the others reach it.
+// A leader then makes way for another. The member follows a leader that does not hear it, so it serves
+// old revisions, and answers nothing that needs a quorum. Clients are not told. The cycle does not wait
+// for writes meanwhile: a replica may fail for as long as the member is one of its endpoints.
+func mute(choose func(*cluster.Cluster, context.Context) (*cluster.Member, error)) func(*run) error {
+	return func(r *run) error {
+		ctx, cancel := context.WithTimeout(r.ctx, limit)
+		defer cancel()
+		m, err := choose(r.cluster, ctx)
+		if err != nil {
+			return err
+		}
+		r.others(m, func(o *cluster.Member) { r.cluster.Silence(m, o) })
+		return r.failAndMend()
+	}
+}
+
+// eachAlone cuts off all members from each other.
 func eachAlone(r *run) error {
 	for _, m := range r.cluster.Members {
 		r.cluster.Part(m)
 	}
-	for _, one := range r.replicas {
-		if err := r.failures(one); err != nil {
-			return err
-		}
-	}
-	return mend(r)
+	return r.failAndMend()
 }
 
 // besideAPartedLeader has a replica reach the leader alone, and then cuts off the leader from the

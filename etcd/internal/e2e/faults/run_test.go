@@ -56,6 +56,7 @@ type run struct {
 	workers             sync.WaitGroup
 	cycles              int           // of the fault
 	restarts, inspected int           // of the replica with a file, and how often it reached the cluster
+	endedMeanwhile      int           // entries of calm groups, while the workers ran
 	longest             time.Duration // without an acknowledged write anywhere
 }
 
@@ -131,6 +132,7 @@ func (r *run) start() {
 func (r *run) halt() {
 	close(r.stop)
 	r.workers.Wait()
+	r.endedMeanwhile = r.ended()
 }
 
 func (r *run) stopped() bool {
@@ -347,11 +349,11 @@ func (r *run) report(name string, found map[string]string, result porcupine.Chec
 	}
 	total := r.total()
 	r.t.Logf("%s: %.0f s, %d cycles: %v; longest time without an acknowledged write %.1f s; "+
-		"of %d unknown writes of keys of their own %d took effect; %d writes with a time to live, %d entries of calm groups ended; full reads %d, restarts of a watch %d; "+
+		"of %d unknown writes of keys of their own %d took effect; %d writes with a time to live, %d entries of calm groups ended, %d of them before the workers stopped; full reads %d, restarts of a watch %d; "+
 		"a replica restarted %d times, and reached the cluster %d times; %d entries; "+
 		"porcupine: %s for %d calls in %.1f s",
 		name, time.Since(r.begun).Seconds(), r.cycles, total, r.longest.Seconds(),
-		len(r.ledger.unknown), r.ledger.landed(found), total.timed.Load(), r.ended(), reads, restarts,
+		len(r.ledger.unknown), r.ledger.landed(found), total.timed.Load(), r.ended(), r.endedMeanwhile, reads, restarts,
 		r.restarts, r.inspected, len(found),
 		result, r.history.Len(), took.Seconds())
 }

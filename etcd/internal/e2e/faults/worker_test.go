@@ -15,12 +15,12 @@ const (
 	writers  = 8
 	swappers = 4
 	groups   = 12 // pairs of keys that all workers share; fewer would only meet in conflicts
-	calm     = 6  // more such pairs, which are written so seldom that entries live until their leases end
+	calm     = 8  // more such pairs, which are written so seldom that entries live until their leases end
 )
 
 // calmPause is how long a worker waits between its writes of calm groups. So each of their keys is
-// written about every two seconds.
-const calmPause = 6 * time.Second
+// written about every seven seconds.
+const calmPause = 15 * time.Second
 
 // calmPrefix begins the keys of calm groups. No worker deletes them, so each that goes away has ended.
 const calmPrefix = "calm/"
