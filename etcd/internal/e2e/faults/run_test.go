@@ -42,6 +42,9 @@ type run struct {
 	// until the cluster works in spite of it.
 	some int64
 
+	// ttls is how many different times to live are given, from two seconds on.
+	ttls int
+
 	// sync comes before every read of the history. A negative control leaves it out.
 	sync func(context.Context, *etcd.Store) error
 
@@ -64,7 +67,7 @@ type run struct {
 func newRun(t *testing.T, quota int64) *run {
 	t.Helper()
 	r := &run{
-		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 30,
+		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 30, ttls: 1,
 		sync:    func(ctx context.Context, store *etcd.Store) error { return store.Sync(ctx) },
 		history: history.New(), ledger: newLedger(), stop: make(chan struct{}),
 	}

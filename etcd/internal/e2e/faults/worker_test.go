@@ -62,7 +62,7 @@ func (w *worker) anyGroup() history.Group {
 
 // ttl returns a time to live. It is longer than the two requests of a SetWithTTL may take, so a lease
 // does not end before its key is written.
-func (w *worker) ttl() time.Duration { return time.Duration(2+w.call%3) * time.Second }
+func (w *worker) ttl() time.Duration { return time.Duration(2+w.call%w.ttls) * time.Second }
 
 // write carries out a write with the patience of a caller, and counts its outcome.
 func (w *worker) write(what string, do func(context.Context) error) outcome {
