@@ -8,6 +8,9 @@
 //		…
 //		c, err := cluster.Start(ctx, folder, cluster.DefaultQuota)
 //
+// The servers reach each other through proxies of this process, so that the network between any two of
+// them can be cut, in one direction or in both. Clients reach the servers without a proxy.
+//
 // The servers sync their writes to the disk as in production. Two settings differ: the
 // ticks are short, so that an election takes about a second, and a server that was away
 // for a thousand writes gets a snapshot instead of those writes.
@@ -18,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +41,7 @@ const DefaultQuota = 0
 // that change members must not run at once.
 type Cluster struct {
 	Members [Size]*Member
+	network *network         // between the members
 	client  *clientv3.Client // for questions about the cluster; it has all endpoints
 }
 
@@ -50,12 +55,16 @@ func Start(ctx context.Context, folder string, quota int64) (*Cluster, error) {
 		return nil, fmt.Errorf("find ports: %w", err)
 	}
 	c := &Cluster{}
-	for i, s := range settingsOf(folder, quota, ports) {
+	all := settingsOf(folder, quota, ports)
+	if c.network, err = newNetwork(&all); err != nil {
+		return nil, err
+	}
+	for i, s := range all {
 		c.Members[i] = &Member{settings: s}
 	}
 	c.client, err = NewClient(c.Endpoints())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.network.close())
 	}
 	for _, m := range c.Members {
 		err = errors.Join(err, m.Start())
@@ -66,7 +75,8 @@ func Start(ctx context.Context, folder string, quota int64) (*Cluster, error) {
 	return c, nil
 }
 
-// settingsOf returns the settings of all members. A member has two of the ports.
+// settingsOf returns the settings of all members, but for their gateways. A member has two of the
+// ports.
 func settingsOf(folder string, quota int64, ports []int) (all [Size]settings) {
 	var peers []string
 	for i := range all {
@@ -77,8 +87,10 @@ func settingsOf(folder string, quota int64, ports []int) (all [Size]settings) {
 			Client: fmt.Sprintf("127.0.0.1:%d", ports[2*i]),
 			Peer:   fmt.Sprintf("127.0.0.1:%d", ports[2*i+1]),
 			Quota:  quota,
+
+			Advertised: advertised(i).String(),
 		}
-		peers = append(peers, name+"=http://"+all[i].Peer)
+		peers = append(peers, name+"=http://"+all[i].Advertised)
 	}
 	for i := range all {
 		all[i].Peers = strings.Join(peers, ",")
@@ -150,14 +162,37 @@ func (c *Cluster) leader(ctx context.Context) (leader *Member) {
 		if !m.answers() {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		status, err := c.client.Status(ctx, m.Endpoint())
-		cancel()
+		status, err := c.status(ctx, m)
 		if err == nil && status.Leader == status.Header.MemberId && status.RaftTerm > term {
 			leader, term = m, status.RaftTerm
 		}
 	}
 	return leader
+}
+
+func (c *Cluster) status(ctx context.Context, m *Member) (*clientv3.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return c.client.Status(ctx, m.Endpoint())
+}
+
+// LeaderOf returns the member that m takes for the leader, or nil if m knows none. A leader takes
+// itself for the leader, also if it was cut off a moment ago.
+func (c *Cluster) LeaderOf(ctx context.Context, m *Member) (*Member, error) {
+	status, err := c.status(ctx, m)
+	if err != nil || status.Leader == 0 {
+		return nil, err
+	}
+	for _, other := range c.Members {
+		its, err := c.status(ctx, other)
+		if err != nil {
+			return nil, err
+		}
+		if its.Header.MemberId == status.Leader {
+			return other, nil
+		}
+	}
+	return nil, fmt.Errorf("member %s follows a stranger", m.Name())
 }
 
 // Follower waits for a leader that answers, and returns a member that follows it.
@@ -174,9 +209,27 @@ func (c *Cluster) Follower(ctx context.Context) (*Member, error) {
 	return nil, errors.New("no follower answers")
 }
 
-// Heal continues the members that are stopped, starts those that have ended, and waits
-// until all are ready.
+// Part has no message pass between m and the other members, until [Cluster.Heal]. Clients reach all
+// members as before.
+func (c *Cluster) Part(m *Member) {
+	for _, other := range c.Members {
+		if other != m {
+			c.Silence(m, other)
+			c.Silence(other, m)
+		}
+	}
+}
+
+// Silence has no byte of the member from reach the member to, until [Cluster.Heal]. The messages of
+// to reach from as before.
+func (c *Cluster) Silence(from, to *Member) { c.network.silence(c.number(from), c.number(to)) }
+
+func (c *Cluster) number(m *Member) int { return slices.Index(c.Members[:], m) }
+
+// Heal ends all cuts between members, continues the members that are stopped, starts those that
+// have ended, and waits until all are ready.
 func (c *Cluster) Heal(ctx context.Context) error {
+	c.network.heal()
 	for _, m := range c.Members {
 		if err := m.heal(); err != nil {
 			return err
@@ -191,5 +244,5 @@ func (c *Cluster) Close() error {
 	for _, m := range c.Members {
 		err = errors.Join(err, m.Kill())
 	}
-	return err
+	return errors.Join(err, c.network.close())
 }

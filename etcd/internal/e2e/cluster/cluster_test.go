@@ -93,6 +93,89 @@ func TestStoppedLeaderIsReplaced(t *testing.T) {
 	require.True(t, old.answers())
 }
 
+// awaitLeaderOf waits until a member takes another member for the leader, or none if that is nil.
+func awaitLeaderOf(t *testing.T, ctx context.Context, c *Cluster, m, want *Member) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		got, err := c.LeaderOf(ctx, m)
+		return err == nil && got == want
+	}, patience, time.Millisecond)
+}
+
+func leaderAndFollower(t *testing.T, ctx context.Context, c *Cluster) (leader, follower *Member) {
+	t.Helper()
+	leader, err := c.Leader(ctx)
+	require.NoError(t, err)
+	follower, err = c.Follower(ctx)
+	require.NoError(t, err)
+	awaitLeaderOf(t, ctx, c, follower, leader)
+	return leader, follower
+}
+
+// putAt writes by one member alone.
+func putAt(t *testing.T, ctx context.Context, m *Member, within time.Duration) error {
+	t.Helper()
+	client, err := NewClient([]string{m.Endpoint()})
+	require.NoError(t, err)
+	defer client.Close() // its error is that the client was closed
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err = client.Put(ctx, "k", "alone")
+	return err
+}
+
+func TestPartedLeaderIsReplaced(t *testing.T) {
+	ctx, c := start(t, DefaultQuota)
+	old, _ := leaderAndFollower(t, ctx, c)
+	require.NoError(t, putAt(t, ctx, old, patience), "without a cut")
+	c.Part(old)
+	require.Error(t, putAt(t, ctx, old, time.Second))
+	awaitLeaderOf(t, ctx, c, old, nil)
+	put(t, ctx, c, "1")
+	leader, err := c.Leader(ctx)
+	require.NoError(t, err)
+	require.NotSame(t, old, leader)
+	require.True(t, old.answers())
+
+	require.NoError(t, c.Heal(ctx))
+	awaitLeaderOf(t, ctx, c, old, leader)
+	require.NoError(t, putAt(t, ctx, old, patience))
+}
+
+// No message goes around the gateways: with all links cut, no member has a leader.
+func TestMembersThatAreAllPartedHaveNoLeader(t *testing.T) {
+	ctx, c := start(t, DefaultQuota)
+	for _, m := range c.Members {
+		c.Part(m)
+	}
+	for _, m := range c.Members {
+		awaitLeaderOf(t, ctx, c, m, nil)
+	}
+	require.NoError(t, c.Heal(ctx))
+	put(t, ctx, c, "1")
+}
+
+// A cut in one direction leaves the other: a follower that the leader does not hear goes on
+// following, and a follower that does not hear the leader stops.
+func TestSilenceHasADirection(t *testing.T) {
+	ctx, c := start(t, DefaultQuota)
+	leader, follower := leaderAndFollower(t, ctx, c)
+	c.Silence(follower, leader)
+	require.Never(t, func() bool {
+		of, err := c.LeaderOf(ctx, follower)
+		return err != nil || of != leader
+	}, 4*electionTimeout, tick)
+	require.NoError(t, c.Heal(ctx))
+
+	leader, follower = leaderAndFollower(t, ctx, c)
+	c.Silence(leader, follower)
+	awaitLeaderOf(t, ctx, c, follower, nil)
+	require.NoError(t, putAt(t, ctx, leader, patience))
+	of, err := c.LeaderOf(ctx, leader)
+	require.NoError(t, err)
+	require.Same(t, leader, of)
+}
+
 func TestMemberWithAFullDiskEnds(t *testing.T) {
 	ctx, c := start(t, DefaultQuota)
 	victim, err := c.Leader(ctx)

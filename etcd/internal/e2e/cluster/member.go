@@ -90,7 +90,7 @@ func commandOf(s settings) (*exec.Cmd, error) {
 		return nil, err
 	}
 	command := exec.Command(self)
-	command.Env = append(os.Environ(), memberMark+"="+string(text))
+	command.Env = append(os.Environ(), memberMark+"="+string(text), "HTTP_PROXY="+s.Gateway, "NO_PROXY=localhost")
 	dieWithParent(command)
 	return command, nil
 }
@@ -210,8 +210,10 @@ func (m *Member) heal() error {
 type settings struct {
 	Name         string
 	Folder       string
-	Client, Peer string // HOST:PORT
+	Client, Peer string // HOST:PORT, where the member listens
+	Advertised   string // HOST:PORT, where the other members find it, through their gateways
 	Peers        string // of all members, as NAME=URL,…
+	Gateway      string // the URL of the proxy through which the member reaches the others
 	Quota        int64
 }
 

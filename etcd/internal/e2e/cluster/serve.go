@@ -71,7 +71,7 @@ func (s settings) config() *embed.Config {
 	c := embed.NewConfig()
 	c.Name, c.Dir = s.Name, s.Folder
 	c.ListenClientUrls, c.AdvertiseClientUrls = at(s.Client), at(s.Client)
-	c.ListenPeerUrls, c.AdvertisePeerUrls = at(s.Peer), at(s.Peer)
+	c.ListenPeerUrls, c.AdvertisePeerUrls = at(s.Peer), at(s.Advertised)
 	c.InitialCluster = s.Peers
 	c.TickMs, c.ElectionMs = uint(tick.Milliseconds()), uint(electionTimeout.Milliseconds())
 	c.QuotaBackendBytes = s.Quota

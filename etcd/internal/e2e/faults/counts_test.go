@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/windevkay/forge/genie/etcd"
 )
@@ -15,6 +16,7 @@ import (
 // counts are how the calls of a replica's workers have ended.
 type counts struct {
 	acknowledged atomic.Int64 // writes
+	timed        atomic.Int64 // of those, with a time to live
 	invisible    atomic.Int64 // of those, with the error that they are not visible here in time
 	unknown      atomic.Int64 // writes that may have happened or not
 	refused      atomic.Int64 // writes that did not happen
@@ -34,6 +36,7 @@ func (c *counts) failed() int64 { return c.unknown.Load() + c.refused.Load() + c
 
 func (c *counts) add(other *counts) {
 	c.acknowledged.Add(other.acknowledged.Load())
+	c.timed.Add(other.timed.Load())
 	c.invisible.Add(other.invisible.Load())
 	c.unknown.Add(other.unknown.Load())
 	c.refused.Add(other.refused.Load())
@@ -60,6 +63,8 @@ func outcomeOf(err error) outcome {
 	case errors.Is(err, etcd.ErrUnknown):
 		return unknown
 	case isAny(err, etcd.ErrConflict, etcd.ErrUnavailable, etcd.ErrQuota, etcd.ErrClosed, etcd.ErrTooLarge):
+		return refused
+	case errors.Is(err, rpctypes.ErrLeaseNotFound): // the lease of a SetWithTTL ended before its write
 		return refused
 	default:
 		return unclear
@@ -96,7 +101,7 @@ func TestOutcomes(t *testing.T) {
 	for want, errs := range map[outcome][]error{
 		acknowledged: {nil, fmt.Errorf("x: %w", &etcd.NotVisibleError{Revision: 1, Err: context.DeadlineExceeded})},
 		unknown:      {fmt.Errorf("x: %w: %w", etcd.ErrUnknown, context.DeadlineExceeded)},
-		refused:      {fmt.Errorf("x: %w", etcd.ErrConflict), etcd.ErrUnavailable, etcd.ErrQuota},
+		refused:      {fmt.Errorf("x: %w", etcd.ErrConflict), etcd.ErrUnavailable, etcd.ErrQuota, fmt.Errorf("x: %w", rpctypes.ErrLeaseNotFound)},
 		unclear:      {errors.New("x"), context.DeadlineExceeded},
 	} {
 		for _, err := range errs {

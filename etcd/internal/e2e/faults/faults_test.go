@@ -50,6 +50,14 @@ var allFaults = []fault{
 	{"replica reset", false, cluster.DefaultQuota, reset},
 	{"compaction while cut off", false, cluster.DefaultQuota, compactedWhileCutOff},
 	{"leader killed while cut off", true, cluster.DefaultQuota, leaderKilledWhileCutOff},
+	{"leader parted", false, cluster.DefaultQuota, ofLeader(part)},
+	{"leader mute", true, cluster.DefaultQuota, mute((*cluster.Cluster).Leader)},
+	{"leader deaf", true, cluster.DefaultQuota, ofLeader(deafen)},
+	{"follower parted", true, cluster.DefaultQuota, ofFollower(part)},
+	{"follower mute", true, cluster.DefaultQuota, mute((*cluster.Cluster).Follower)},
+	{"follower deaf to the leader", true, cluster.DefaultQuota, ofFollower(silenceLeader)},
+	{"replica beside a parted leader", true, cluster.DefaultQuota, besideAPartedLeader},
+	{"all members parted", true, cluster.DefaultQuota, eachAlone},
 	{"quota exceeded", false, smallQuota, quotaExceeded},
 }
 
@@ -141,6 +149,11 @@ func (r *run) killed(n int) error {
 			return err
 		}
 	}
+	return r.failAndMend()
+}
+
+// failAndMend waits until calls of each replica have failed, and mends.
+func (r *run) failAndMend() error {
 	for _, one := range r.replicas {
 		if err := r.failures(one); err != nil {
 			return err
@@ -336,6 +349,39 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 	require.Len(t, missing(owed, fresh.Snapshot()), 1)
 }
 
+// The history finds entries that end before their time, also in a run: here all leases are revoked as
+// soon as they are found.
+func TestEarlyEndsAreFound(t *testing.T) {
+	r := newRun(t, cluster.DefaultQuota)
+	r.work(0, func(r *run) error {
+		err := r.await("ends", func() bool { return r.revokeAll() == nil && r.ended() > 1 })
+		return errors.Join(err, r.progress(10*r.some)) // and reads beside them
+	})
+	result, _ := r.linearizable()
+	require.Equal(t, porcupine.Illegal, result)
+}
+
+func (r *run) revokeAll() error {
+	all, err := r.cluster.Client().Leases(r.ctx)
+	if err != nil {
+		return err
+	}
+	for _, lease := range all.Leases {
+		r.cluster.Client().Revoke(r.ctx, lease.ID) // an error is that the lease has just ended
+	}
+	return nil
+}
+
+// cycleWithEnds is a cycle. After each third of them, it waits until a lease has ended an entry: where
+// the leader changes all the time, leases begin anew all the time.
+func (f fault) cycleWithEnds(r *run) error {
+	if err := f.cycle(r); err != nil || r.cycles%3 != 0 {
+		return err
+	}
+	from := r.ended()
+	return r.await("the end of an entry", func() bool { return r.ended() > from })
+}
+
 func TestLong(t *testing.T) {
 	if os.Getenv("GENIE_LONG") == "" {
 		t.Skip("GENIE_LONG is not set")
@@ -349,8 +395,8 @@ func TestLong(t *testing.T) {
 	for _, f := range allFaults {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRun(t, f.quota)
-			r.patience, r.some = 3*time.Second, 200
-			r.work(length, f.cycle) // a fault that the system does not have is a finding
+			r.patience, r.some, r.ttls = 3*time.Second, 200, 3
+			r.work(length, f.cycleWithEnds) // a fault that the system does not have is a finding
 			r.check(f.name)
 		})
 	}

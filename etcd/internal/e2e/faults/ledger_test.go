@@ -17,12 +17,13 @@ type ledger struct {
 	unknown      map[string]string
 	refused      map[string]string
 	deleted      map[string]string
+	ends         map[string]string // whose leases end before the run does
 }
 
 func newLedger() *ledger {
 	return &ledger{
 		acknowledged: map[string]string{}, unknown: map[string]string{},
-		refused: map[string]string{}, deleted: map[string]string{},
+		refused: map[string]string{}, deleted: map[string]string{}, ends: map[string]string{},
 	}
 }
 
@@ -58,6 +59,13 @@ func (l *ledger) deletion(o outcome, key, value string) {
 	}
 }
 
+// ending notes a key that stays on its lease, whether it was written or not.
+func (l *ledger) ending(key, value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends[key] = value
+}
+
 // owed returns the entries that every replica has after a Sync that begins now.
 func (l *ledger) owed() map[string]string {
 	l.mu.Lock()
@@ -75,7 +83,8 @@ func missing(owed, entries map[string]string) (faults []string) {
 	return faults
 }
 
-// impossible returns what of entries was refused or deleted, or differs from what was written.
+// impossible returns what of entries was refused or deleted, or differs from what was written. All
+// leases must have ended.
 func (l *ledger) impossible(entries map[string]string) (faults []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,6 +96,11 @@ func (l *ledger) impossible(entries map[string]string) (faults []string) {
 	for key := range l.deleted {
 		if got, ok := entries[key]; ok {
 			faults = append(faults, fmt.Sprintf("%q: deleted, found %q", key, got))
+		}
+	}
+	for key := range l.ends {
+		if got, ok := entries[key]; ok {
+			faults = append(faults, fmt.Sprintf("%q: had a lease that has ended, found %q", key, got))
 		}
 	}
 	for key, value := range l.unknown {
@@ -119,6 +133,7 @@ func TestLedgerFindsWhatItLooksFor(t *testing.T) {
 		l.deleting(key)
 		l.deletion(o, key, "4")
 	}
+	l.ending("t", "5")
 	for name, c := range map[string]struct {
 		entries             map[string]string
 		missing, impossible int
@@ -131,6 +146,7 @@ func TestLedgerFindsWhatItLooksFor(t *testing.T) {
 		"deleted and there": {map[string]string{"a": "1", "f": "4", "d": "4"}, 0, 1, 0},
 		"perhaps deleted":   {map[string]string{"a": "1", "f": "4", "e": "4"}, 0, 0, 0},
 		"another value":     {map[string]string{"a": "0", "f": "4"}, 1, 0, 0},
+		"ended and there":   {map[string]string{"a": "1", "f": "4", "t": "5"}, 0, 1, 0},
 		"refused and there": {map[string]string{"a": "1", "r": "3", "f": "4"}, 0, 1, 0},
 		"unknown and wrong": {map[string]string{"a": "1", "u": "0", "f": "4"}, 0, 1, 1},
 	} {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -20,6 +21,7 @@ type mirror struct {
 	mu      sync.Mutex // guards the fields below
 	entries map[string]string
 	steps   int
+	ends    int // of entries of calm groups
 }
 
 func newMirror() *mirror { return &mirror{entries: map[string]string{}} }
@@ -55,6 +57,9 @@ func (m *mirror) apply(changes iter.Seq[genie.Change]) (err error) {
 			m.entries[c.Key] = c.New
 		} else {
 			delete(m.entries, c.Key)
+			if strings.HasPrefix(c.Key, calmPrefix) {
+				m.ends++
+			}
 		}
 	}
 	return err
@@ -64,6 +69,13 @@ func (m *mirror) equals(entries map[string]string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Equal(m.entries, entries)
+}
+
+// ended returns how many entries of calm groups the mirror has seen end.
+func (m *mirror) ended() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ends
 }
 
 func TestMirrorFindsAStepThatDoesNotFit(t *testing.T) {
@@ -78,4 +90,8 @@ func TestMirrorFindsAStepThatDoesNotFit(t *testing.T) {
 	require.Error(t, step(genie.Change{Key: "b", Old: "", Existed: true}), "a key that was never made is deleted")
 	require.NoError(t, step(genie.Change{Key: "a", Old: "3", Existed: true}))
 	require.True(t, m.equals(map[string]string{}))
+	require.Zero(t, m.ended())
+	require.NoError(t, step(genie.Change{Key: keyOf(groups, 0), New: "1", Exists: true}))
+	require.NoError(t, step(genie.Change{Key: keyOf(groups, 0), Old: "1", Existed: true}))
+	require.Equal(t, 1, m.ended())
 }

@@ -42,6 +42,9 @@ type run struct {
 	// until the cluster works in spite of it.
 	some int64
 
+	// ttls is how many different times to live are given, from two seconds on.
+	ttls int
+
 	// sync comes before every read of the history. A negative control leaves it out.
 	sync func(context.Context, *etcd.Store) error
 
@@ -56,6 +59,7 @@ type run struct {
 	workers             sync.WaitGroup
 	cycles              int           // of the fault
 	restarts, inspected int           // of the replica with a file, and how often it reached the cluster
+	endedMeanwhile      int           // entries of calm groups, while the workers ran
 	longest             time.Duration // without an acknowledged write anywhere
 }
 
@@ -63,7 +67,7 @@ type run struct {
 func newRun(t *testing.T, quota int64) *run {
 	t.Helper()
 	r := &run{
-		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 30,
+		t: t, ctx: t.Context(), patience: 1500 * time.Millisecond, some: 30, ttls: 1,
 		sync:    func(ctx context.Context, store *etcd.Store) error { return store.Sync(ctx) },
 		history: history.New(), ledger: newLedger(), stop: make(chan struct{}),
 	}
@@ -115,6 +119,7 @@ func (r *run) start() {
 	for _, one := range r.replicas {
 		for n := range writers + swappers {
 			w := &worker{run: r, replica: one, id: id}
+			w.stirs = r.begun.Add(time.Duration(id) * calmPause / time.Duration(len(r.replicas)*(writers+swappers)))
 			id++
 			if n < writers {
 				r.workers.Go(w.writeOn)
@@ -130,6 +135,7 @@ func (r *run) start() {
 func (r *run) halt() {
 	close(r.stop)
 	r.workers.Wait()
+	r.endedMeanwhile = r.ended()
 }
 
 func (r *run) stopped() bool {
@@ -220,7 +226,8 @@ func (r *run) total() *counts {
 	return sum
 }
 
-// settle heals all, and waits until the replicas, their mirrors and the cluster are equal.
+// settle heals all, and waits until all leases have ended, and the replicas, their mirrors and the
+// cluster are equal.
 func (r *run) settle() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, limit)
@@ -229,8 +236,26 @@ func (r *run) settle() {
 		one.all((*proxy.Proxy).Pass)
 	}
 	require.NoError(r.t, r.cluster.Heal(ctx))
+	r.awaitEnds(ctx)
 	require.NoError(r.t, r.poll(ctx, func() bool { return len(r.differences(ctx)) == 0 }),
 		"the replicas stay different: %v", r.differences(r.ctx))
+}
+
+// awaitEnds waits until the cluster has no lease any more. The leases without keys count as well: they
+// must not take with them what was taken off them.
+func (r *run) awaitEnds(ctx context.Context) {
+	r.t.Helper()
+	// A member lists the leases that it knows. After a linearizable read of the same member, these
+	// are all that were granted before the read.
+	client := newClient(r.t, r.cluster.Endpoints()[:1])
+	require.NoError(r.t, r.poll(ctx, func() bool {
+		_, err := client.Get(ctx, prefix)
+		if err != nil {
+			return false
+		}
+		left, err := client.Leases(ctx)
+		return err == nil && len(left.Leases) == 0
+	}), "leases do not end")
 }
 
 // differences returns which of the replicas and mirrors differ from the cluster, after a Sync.
@@ -277,7 +302,7 @@ func (r *run) check(name string) {
 	fresh := openStore(r.t, r.ctx, r.cluster.Endpoints())
 	require.NoError(r.t, fresh.Sync(r.ctx))
 	found := fresh.Snapshot()
-	for g := range history.Group(groups) {
+	for g := range history.Group(groups + calm) {
 		called := r.history.Now()
 		saw, err := look(fresh, g)
 		require.NoError(r.t, err)
@@ -292,6 +317,7 @@ func (r *run) check(name string) {
 	assert.Empty(r.t, missing(r.ledger.owed(), found), "acknowledged writes are lost")
 	assert.Empty(r.t, r.ledger.impossible(found), "writes were refused and took effect")
 	assert.Empty(r.t, r.history.RefusedAndSeen(), "calls were refused and took effect")
+	assert.NotZero(r.t, r.ended(), "no lease has ended an entry")
 	assert.NoError(r.t, audit(entries(found)))
 	assert.NoError(r.t, counterError(entries(found), r.increments.Load(), r.maybeIncrements.Load()))
 	assert.Empty(r.t, r.findings.list())
@@ -310,6 +336,14 @@ func (r *run) linearizable() (porcupine.CheckResult, time.Duration) {
 	return result, time.Since(begun)
 }
 
+// ended returns how many entries of calm groups were seen to end. A mirror may miss some.
+func (r *run) ended() (n int) {
+	for _, one := range r.replicas {
+		n = max(n, one.mirror.ended())
+	}
+	return n
+}
+
 func (r *run) report(name string, found map[string]string, result porcupine.CheckResult, took time.Duration) {
 	reads, restarts := uint64(0), uint64(0)
 	for _, one := range r.replicas {
@@ -318,11 +352,11 @@ func (r *run) report(name string, found map[string]string, result porcupine.Chec
 	}
 	total := r.total()
 	r.t.Logf("%s: %.0f s, %d cycles: %v; longest time without an acknowledged write %.1f s; "+
-		"of %d unknown writes of keys of their own %d took effect; full reads %d, restarts of a watch %d; "+
+		"of %d unknown writes of keys of their own %d took effect; %d writes with a time to live, %d entries of calm groups ended, %d of them before the workers stopped; full reads %d, restarts of a watch %d; "+
 		"a replica restarted %d times, and reached the cluster %d times; %d entries; "+
 		"porcupine: %s for %d calls in %.1f s",
 		name, time.Since(r.begun).Seconds(), r.cycles, total, r.longest.Seconds(),
-		len(r.ledger.unknown), r.ledger.landed(found), reads, restarts,
+		len(r.ledger.unknown), r.ledger.landed(found), total.timed.Load(), r.ended(), r.endedMeanwhile, reads, restarts,
 		r.restarts, r.inspected, len(found),
 		result, r.history.Len(), took.Seconds())
 }

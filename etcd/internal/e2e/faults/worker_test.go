@@ -15,9 +15,22 @@ const (
 	writers  = 8
 	swappers = 4
 	groups   = 12 // pairs of keys that all workers share; fewer would only meet in conflicts
+	calm     = 8  // more such pairs, which are written so seldom that entries live until their leases end
 )
 
-func keyOf(g history.Group, key int) string { return fmt.Sprintf("shared/%d/%d", g, key) }
+// calmPause is how long a worker waits between its writes of calm groups. So each of their keys is
+// written about every seven seconds.
+const calmPause = 15 * time.Second
+
+// calmPrefix begins the keys of calm groups. No worker deletes them, so each that goes away has ended.
+const calmPrefix = "calm/"
+
+func keyOf(g history.Group, key int) string {
+	if g >= groups {
+		return fmt.Sprintf("%s%d/%d", calmPrefix, g, key)
+	}
+	return fmt.Sprintf("shared/%d/%d", g, key)
+}
 
 // A worker is a goroutine that calls one replica.
 type worker struct {
@@ -26,6 +39,9 @@ type worker struct {
 	id   int    // among the workers of the run
 	call int    // the number of the next call
 	own  string // the value of a key of its own that it may delete, or ""
+
+	stirred int       // how many writes of calm groups it has made
+	stirs   time.Time // when it makes the next
 }
 
 // unique returns a value that no other call writes.
@@ -35,6 +51,18 @@ func (w *worker) unique() string {
 }
 
 func (w *worker) group() history.Group { return history.Group((w.id*7 + w.call*5) % groups) }
+
+func (w *worker) calmGroup() history.Group {
+	return groups + history.Group((w.id*5+w.stirred*7)%calm)
+}
+
+func (w *worker) anyGroup() history.Group {
+	return history.Group((w.id*7 + w.call*5) % (groups + calm))
+}
+
+// ttl returns a time to live. It is longer than the two requests of a SetWithTTL may take, so a lease
+// does not end before its key is written.
+func (w *worker) ttl() time.Duration { return time.Duration(2+w.call%w.ttls) * time.Second }
 
 // write carries out a write with the patience of a caller, and counts its outcome.
 func (w *worker) write(what string, do func(context.Context) error) outcome {
@@ -68,14 +96,20 @@ func (w *worker) record(o outcome, called int64, c history.Call) {
 func (w *worker) writeOn() {
 	for n := 0; !w.stopped(); n++ {
 		switch {
+		case w.mayStir():
+			w.stir()
 		case n%20 == 7:
 			w.delete(w.group(), n%2)
+		case n%20 == 11:
+			w.setFor(w.group(), n/20%2, w.ttl())
 		case n%12 == 8:
 			w.deleteOwn()
+		case n%20 == 16:
+			w.setOwnFor()
 		case n%4 == 0:
-			w.setOwn()
+			w.setOwn(w.unique())
 		case n%4 == 1:
-			w.read(w.group())
+			w.read(w.anyGroup())
 		default:
 			w.set(w.group(), n%2)
 		}
@@ -88,6 +122,46 @@ func (w *worker) set(g history.Group, key int) {
 	w.record(o, called, history.Set(g, key, value))
 }
 
+// setFor sets a key for a time that the cluster counts from after the begin of the call on.
+func (w *worker) setFor(g history.Group, key int, ttl time.Duration) {
+	value, called := w.unique(), w.history.Now()
+	o, _ := w.setWithTTL(keyOf(g, key), value, ttl)
+	w.record(o, called, history.SetFor(g, key, value, ttl))
+}
+
+func (w *worker) setWithTTL(key, value string, ttl time.Duration) (outcome, error) {
+	var err error
+	o := w.write("SetWithTTL", func(ctx context.Context) error {
+		err = w.store.SetWithTTL(ctx, key, value, ttl)
+		return err
+	})
+	if o == acknowledged {
+		w.counts.timed.Add(1)
+	}
+	return o, err
+}
+
+// mayStir reports whether it is time to write to a calm group.
+func (w *worker) mayStir() bool {
+	now := time.Now()
+	if now.Before(w.stirs) {
+		return false
+	}
+	w.stirs = now.Add(calmPause)
+	return true
+}
+
+// stir gives a calm key a lease, or takes it off one.
+func (w *worker) stir() {
+	g, key := w.calmGroup(), w.stirred/2%2
+	w.stirred++
+	if w.stirred%3 == 0 {
+		w.set(g, key)
+	} else {
+		w.setFor(g, key, w.ttl())
+	}
+}
+
 func (w *worker) delete(g history.Group, key int) {
 	w.call++
 	called := w.history.Now()
@@ -95,9 +169,25 @@ func (w *worker) delete(g history.Group, key int) {
 	w.record(o, called, history.Delete(g, key))
 }
 
-// setOwn sets a key that is written this once, and reads it back without a Sync.
-func (w *worker) setOwn() {
-	value := w.unique()
+// setOwnFor sets a key of its own for a time. Half of the keys it then takes off the lease, if its
+// outcome is known: a lost SetWithTTL may come after a Set, and end it.
+func (w *worker) setOwnFor() {
+	value, ttl, begun := w.unique(), w.ttl(), time.Now()
+	key := "own/" + value
+	o, err := w.setWithTTL(key, value, ttl)
+	got, ok := w.store.Get(key)
+	if err == nil && got != value && time.Since(begun) < ttl {
+		w.findings.add("replica %d: SetWithTTL of %q has returned, and Get gives %q (%t)", w.number, key, got, ok)
+	}
+	if o == unknown || w.call%2 == 0 {
+		w.ledger.ending(key, value)
+	} else {
+		w.setOwn(value)
+	}
+}
+
+// setOwn sets a key that is written this once without a lease, and reads it back without a Sync.
+func (w *worker) setOwn(value string) {
 	key := "own/" + value
 	var err error
 	o := w.write("Set", func(ctx context.Context) error {
@@ -179,6 +269,10 @@ func (w *worker) swapOn() {
 			w.swap(w.group(), [2]bool{true, true})
 		case 3: // one key is only read
 			w.swap(w.group(), [2]bool{n%8 == 3, n%8 != 3})
+		}
+		if w.mayStir() { // an Update takes a key off its lease, too
+			w.swap(w.calmGroup(), [2]bool{n%2 == 0, n%2 != 0})
+			w.stirred++
 		}
 	}
 }

@@ -16,5 +16,8 @@ func (c Call) String() string {
 			text += fmt.Sprintf("set %d %q ", key, c.Values[key])
 		}
 	}
+	if c.Lasts > 0 {
+		text += fmt.Sprintf("for %v", c.Lasts)
+	}
 	return text
 }

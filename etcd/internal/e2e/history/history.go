@@ -2,6 +2,10 @@
 // and searches for one order of all calls that explains every result: the keyspace is then
 // linearizable.
 //
+// A value may have been written for a time, by a lease of etcd. Then the search may also place the
+// end of the entry anywhere, but never before that time has passed, nor after another write of the
+// key. See [state].
+//
 // The keys of a history come in pairs, each pair a [Group] of its own. A call reads both keys of
 // a group or none, and writes both, one or none. So the check also sees an update that was torn,
 // and an update that was not refused although a key changed that it had only read.
@@ -31,6 +35,9 @@ type Call struct {
 	Saw    Pair    // if it reads
 	Writes [2]bool // the keys that it writes
 	Values Pair    // of the keys that it writes; empty for a delete
+	// Lasts is how long the values stay at least, or 0 if they stay for ever. A call that reads has
+	// none.
+	Lasts time.Duration
 }
 
 // Set returns the call that gives one key of a group a value.
@@ -40,30 +47,24 @@ func Set(g Group, key int, value string) Call {
 	return c
 }
 
+// SetFor returns the call that gives one key of a group a value that may end once d has passed.
+func SetFor(g Group, key int, value string, d time.Duration) Call {
+	c := Set(g, key, value)
+	c.Lasts = d
+	return c
+}
+
 // Delete returns the call that removes one key of a group.
 func Delete(g Group, key int) Call { return Set(g, key, "") }
 
 // Read returns the call that has seen both keys of a group at one instant.
 func Read(g Group, saw Pair) Call { return Call{Group: g, Reads: true, Saw: saw} }
 
-// apply returns the state after c, and reports whether c could have seen what it saw.
-func (c Call) apply(before Pair) (possible bool, after Pair) {
-	if c.Reads && c.Saw != before {
-		return false, before
-	}
-	after = before
+// canEmpty reports whether c may leave a key without a value: it is a delete, or its value may have
+// ended. Nothing tells which of such calls a read has seen that has seen no value.
+func (c Call) canEmpty() bool {
 	for key, writes := range c.Writes {
-		if writes {
-			after[key] = c.Values[key]
-		}
-	}
-	return true, after
-}
-
-// deletes reports whether c writes a value that is no value, and so is like those of others.
-func (c Call) deletes() bool {
-	for key, writes := range c.Writes {
-		if writes && c.Values[key] == "" {
+		if writes && (c.Values[key] == "" || c.Lasts > 0) {
 			return true
 		}
 	}
@@ -125,9 +126,9 @@ func (h *History) RefusedAndSeen() (all []Call) {
 // Unknown adds a call that began at the time called and ended with an error that leaves open
 // whether it takes effect.
 func (h *History) Unknown(client int, called int64, c Call) {
-	if c.Reads && c.deletes() {
+	if c.Reads && c.canEmpty() {
 		// Placing the call behind all others stands for never, and that must be possible.
-		panic("history: an unknown call that reads and deletes")
+		panic("history: an unknown call that reads, and may leave no value")
 	}
 	h.add(done{c, client, called, math.MaxInt64, true})
 }
@@ -167,15 +168,14 @@ func (h *History) Draw(path string, limit time.Duration) error {
 // An unknown call may take effect at any time after its begin, so it ends after all others. An
 // unknown call whose values no call has seen is left out. That changes no answer: if an order
 // exists that has the call, no read comes between it and the next write of the key, so the order
-// without the call explains all the rest as well. A delete always stays, because nothing tells
-// which delete a read has seen.
+// without the call explains all the rest as well. A call that may leave no value always stays.
 func (h *History) operations() (all []porcupine.Operation) {
 	seen := h.seen()
 	for _, d := range h.done {
-		if d.unknown && !d.deletes() && !d.seenIn(seen) {
+		if d.unknown && !d.canEmpty() && !d.seenIn(seen) {
 			continue
 		}
-		all = append(all, porcupine.Operation{ClientId: d.client, Input: d.Call, Call: d.called, Return: d.ended})
+		all = append(all, porcupine.Operation{ClientId: d.client, Input: d, Call: d.called, Return: d.ended})
 	}
 	return all
 }
@@ -204,23 +204,11 @@ func (c Call) seenIn(seen map[string]bool) bool {
 	return false
 }
 
-// model is one group of a history.
-var model = porcupine.Model{
-	Init: func() any { return Pair{} },
-	Step: func(before, call, _ any) (bool, any) {
-		return call.(Call).apply(before.(Pair))
-	},
-	Partition: partition,
-	DescribeOperation: func(call, _ any) string {
-		return call.(Call).String()
-	},
-}
-
 // partition returns the operations of each group.
 func partition(all []porcupine.Operation) (parts [][]porcupine.Operation) {
 	groups := map[Group][]porcupine.Operation{}
 	for _, op := range all {
-		g := op.Input.(Call).Group
+		g := op.Input.(done).Group
 		groups[g] = append(groups[g], op)
 	}
 	for _, part := range groups {
