@@ -67,8 +67,9 @@ import (
 // credentials that are wrong or have expired, the error is [io/fs.ErrPermission].
 var (
 	// ErrNoCopy is given by a Restore where the listing succeeded and has no copy. It is
-	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies. A folder
-	// that cannot be read to its end gives another error. Only a mount point whose disk is not
+	// [io/fs.ErrNotExist], and no other error of this package is. So an error that is not
+	// [io/fs.ErrNotExist] never means that there are no copies. A folder that cannot be read to its end,
+	// that is missing, or that is a symbolic link gives another error. But a mount point whose disk is not
 	// mounted looks like a folder without copies.
 	ErrNoCopy = &noCopyError{}
 
@@ -229,7 +230,9 @@ const (
 //
 // A bucket of package fileblob should have the options NoTempDir, without which a copy into
 // another file system fails, and MetadataDontWrite, without which each object has a second
-// file beside it.
+// file beside it. Its driver lists nothing behind a symbolic link that is the folder of the bucket or that
+// of the prefix, and changes the names of some prefixes, such as "app..". Each use of the Copies returns
+// an error then. To open a bucket by a link, resolve it by [path/filepath.EvalSymlinks].
 func New(bucket *cloud.Bucket, prefix string, opts ...Option) (*Copies, error) {
 	c := &Copies{
 		bucket:   bucket,

@@ -19,7 +19,7 @@ import (
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
 // were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
-// or a folder could not be synced after it, the copy may be there, whole. An error that is
+// or a folder could not be synced or listed after it, the copy may be there, whole. An error that is
 // [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like say
 // that ctx has ended, and [ErrStalled] that the bucket does not answer.
 //
@@ -64,6 +64,13 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	}
 	if err := c.seal(ctx, made, began); err != nil {
 		return Copy{}, err
+	}
+	if !c.folder {
+		return made, nil
+	}
+	if err := c.checkListed(ctx, made); err != nil {
+		unlisted := errors.Is(err, errUnlisted)
+		return Copy{}, c.takeBack(ctx, unlisted, fmt.Errorf("list %s: %w", made.Name, err), sealOf(made), made.Name)
 	}
 	return made, nil
 }

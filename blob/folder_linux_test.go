@@ -67,7 +67,7 @@ func TestAFolderThatIsGone(t *testing.T) {
 	require.ErrorIs(t, err, blob.ErrNoCopy)
 	require.NoError(t, os.Remove(path))
 	_, err = copies.Restore(t.Context(), store)
-	require.ErrorContains(t, err, "does not exist any more")
+	require.ErrorContains(t, err, "the folder of the bucket does not exist")
 	require.NotErrorIs(t, err, fs.ErrNotExist)
 }
 

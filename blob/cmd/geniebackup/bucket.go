@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	cloud "gocloud.dev/blob"
@@ -30,7 +31,7 @@ func openBucket(ctx context.Context, where string) (*cloud.Bucket, error) {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
 	if u.Scheme == fileblob.Scheme {
-		bucket, err := (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, u)
+		bucket, err := (&fileblob.URLOpener{Options: folderOptions}).OpenBucketURL(ctx, resolved(u))
 		return bucket, opened(u, err)
 	}
 	return openService(ctx, u)
@@ -65,11 +66,33 @@ func openFolder(path string) (*cloud.Bucket, error) {
 	if _, err := os.ReadDir(path); err != nil {
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	bucket, err := fileblob.OpenBucket(path, &folderOptions)
+	target, err := filepath.EvalSymlinks(path) // the driver lists nothing behind a link
+	if err != nil {
+		return nil, fmt.Errorf("open folder: %w", err)
+	}
+	bucket, err := fileblob.OpenBucket(target, &folderOptions)
 	if err != nil {
 		return nil, fmt.Errorf("open folder %s: %w", path, err)
 	}
 	return bucket, nil
+}
+
+// resolved returns the URL of a folder with the folder to which a link leads, or u if there is none. An
+// absolute path stays one, and so does one that begins at the working directory, whose host is ".".
+func resolved(u *url.URL) *url.URL {
+	path := u.Path
+	if u.Host == "." || filepath.Separator != '/' {
+		path = strings.TrimPrefix(path, "/")
+	}
+	target, err := filepath.EvalSymlinks(filepath.FromSlash(path))
+	if err != nil {
+		return u
+	}
+	to := *u
+	if to.Path = filepath.ToSlash(target); filepath.IsAbs(target) {
+		to.Host = ""
+	}
+	return &to
 }
 
 // withCopies calls fn with the copies in the bucket.
