@@ -1,13 +1,17 @@
 package blob_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie/blob"
 )
 
 // withoutIndents returns text in which lines begin at the margin.
@@ -52,5 +56,24 @@ func TestReadmeNamesTests(t *testing.T) {
 	require.Greater(t, len(names), 5)
 	for _, name := range names {
 		require.Contains(t, sources.String(), "func "+name[1]+"(", name[1])
+	}
+}
+
+// The start of README that could not restore leaves a file without entries. The next start restores.
+func TestTheProgramOfReadmeStartsAgain(t *testing.T) {
+	copies, err := blob.New(folder(t, t.TempDir()), "app")
+	require.NoError(t, err)
+	_, err = copies.Copy(t.Context(), filled(t, 5))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "new machine.json")
+	outage, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = open(outage, path, copies)
+	require.ErrorIs(t, err, context.Canceled)
+	for range 2 {
+		store, err := open(t.Context(), path, copies)
+		require.NoError(t, err)
+		require.Equal(t, 5, store.Len())
+		require.NoError(t, store.Close())
 	}
 }
