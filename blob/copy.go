@@ -15,6 +15,8 @@ import (
 // While a copy is read back, Copy checks its form, too: it is one JSON object of strings, or of values
 // with deadlines, and nothing follows. If src has written anything else, no copy is made, and the
 // error is [io/fs.ErrInvalid]. A Write that has failed fails the copy, also if src ignores its error.
+// Copy does not check one thing: a src other than a store must not write a name twice, as a restore refuses
+// such a copy.
 //
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
@@ -59,7 +61,7 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	made := Copy{Name: key, Bytes: r.bytes}
 	made.Time, _ = timeOf(key[len(c.prefix):])
 	r.sum.Sum(made.SHA256[:0])
-	if err := c.read(ctx, made, ReadingBack, readBackup); err != nil {
+	if err := c.read(ctx, made, ReadingBack, readOwn); err != nil {
 		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
 	}
 	if err := c.seal(ctx, made, began); err != nil {

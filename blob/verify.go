@@ -11,13 +11,13 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
-// Verify reads a copy from the bucket and compares its length and its SHA-256 with those of its
-// seal. It returns a [*DamageError] if the copy is not whole, an error that is [ErrRemoved]
+// Verify reads a copy from the bucket, compares its length and its SHA-256 with those of its
+// seal, and checks its form, as [Copies.Copy] does. It returns a [*DamageError] if the copy is not whole, an error that is [ErrRemoved]
 // if it is gone, an error that is [io/fs.ErrPermission] if the bucket refuses access, and
 // otherwise the error of the bucket, after which the copy may be whole or not. Its memory does
-// not grow with the copy.
+// not grow with the copy, but holds its longest key or value.
 func (c *Copies) Verify(ctx context.Context, copy Copy) error {
-	err := c.read(ctx, copy, ReadingBack, readAll)
+	err := c.read(ctx, copy, ReadingBack, readSealed)
 	if err != nil {
 		return fmt.Errorf("genie/blob: verify: %w", err)
 	}
