@@ -13,7 +13,8 @@ import (
 	_ "gocloud.dev/blob/azureblob" // azblob://
 	"gocloud.dev/blob/fileblob"
 	_ "gocloud.dev/blob/gcsblob" // gs://
-	_ "gocloud.dev/blob/s3blob"  // s3://
+	"gocloud.dev/blob/memblob"
+	"gocloud.dev/blob/s3blob"
 
 	"github.com/windevkay/forge/genie/blob"
 )
@@ -42,7 +43,7 @@ func openService(ctx context.Context, u *url.URL) (*cloud.Bucket, error) {
 	if err := checkGoogle(ctx, u); err != nil {
 		return nil, err
 	}
-	bucket, err := cloud.OpenBucket(ctx, u.String())
+	bucket, err := cloud.OpenBucket(ctx, unchecked(u).String())
 	if err != nil {
 		return nil, opened(u, err)
 	}
@@ -50,6 +51,21 @@ func openService(ctx context.Context, u *url.URL) (*cloud.Bucket, error) {
 		return nil, errors.Join(err, bucket.Close())
 	}
 	return bucket, nil
+}
+
+// unchecked returns the URL of a bucket of S3 whose client does not check what it reads, unless u says that
+// it must. Package blob does, and the client prints a warning where it cannot, as for each object of
+// several parts.
+func unchecked(u *url.URL) *url.URL {
+	const parameter = "response_checksum_validation"
+	query := u.Query()
+	if u.Scheme != s3blob.Scheme || query.Has(parameter) {
+		return u
+	}
+	query.Set(parameter, "when_required")
+	to := *u
+	to.RawQuery = query.Encode()
+	return &to
 }
 
 // opened returns the error of a driver with the bucket that could not be opened.
@@ -95,6 +111,16 @@ func resolved(u *url.URL) *url.URL {
 	return &to
 }
 
+// check returns an error if blob.New will not take the flags.
+func (c *command) check() error {
+	bucket := memblob.OpenBucket(nil)
+	_, err := blob.New(bucket, c.prefix, c.keepRule())
+	if err = errors.Join(err, bucket.Close()); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
+}
+
 // withCopies calls fn with the copies in the bucket.
 func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Copies) error, opts ...blob.Option) (err error) {
 	bucket, err := openBucket(ctx, where)
@@ -105,7 +131,7 @@ func (c *command) withCopies(ctx context.Context, where string, fn func(*blob.Co
 	defer c.progress.end()
 	copies, err := blob.New(bucket, c.prefix, append(opts, blob.WithProgress(c.progress.show))...)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return err
 	}
 	return withoutAzure(ctx, where, fn(copies))
 }
