@@ -90,14 +90,17 @@ func TestEveryOperationOfACopyFails(t *testing.T) {
 			ops := sweep(t, failure, func(t *testing.T, fault func(context.Context, op) error) bool {
 				b := newFaultyBucket()
 				oldCopies(t, b, "1", "2", "3")
-				before, done := b.contents(), len(b.ops)
-				b.fail(fault)
+				before := b.contents()
+				b.fail(func(ctx context.Context, o op) error {
+					err := fault(ctx, o)
+					if err != nil {
+						kinds[o.kind] = true
+					}
+					return err
+				})
 				_, err := b.copies(t, WithKeep(2, 0)).Copy(t.Context(), store(t, "4"))
 				b.fail(nil)
 				requireAfterFault(t, b, before, err, failure)
-				for _, o := range b.ops[done:] {
-					kinds[o.kind] = true
-				}
 				return err != nil
 			})
 			require.Greater(t, ops, 15)
