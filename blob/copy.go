@@ -20,8 +20,9 @@ import (
 //
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
-// were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
-// or a folder could not be synced or listed after it, the copy may be there, whole. An error that is
+// were. Two exceptions: the copy may be there, whole, if the answer of the bucket to the last request, for the
+// seal, was lost, or a folder could not be synced or listed after it. And under [WithKeepAll] a copy that is
+// given up after its seal stays, as nothing is removed. An error that is
 // [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like say
 // that ctx has ended, and [ErrStalled] that the bucket does not answer.
 //

@@ -283,3 +283,41 @@ func TestAMissingBackupThatIsRefused(t *testing.T) {
 	require.NotErrorIs(t, err, ErrDamaged)
 	require.Equal(t, "as it was", valueOf(s))
 }
+
+// A line that is cut may end an answer without an error. The copy is read again before that counts as damage.
+func TestABackupThatEndsEarly(t *testing.T) {
+	b, older, newer := twoCopies(t)
+	whole := b.contents()[newer.Name]
+	for times, want := range map[int]Copy{1: newer, 2: older} {
+		cut := times
+		b.fail(func(_ context.Context, o op) error {
+			if o.kind == "open" && o.key == newer.Name {
+				text := whole
+				if cut > 0 {
+					text = whole[:len(whole)/2]
+				}
+				cut--
+				b.put(newer.Name, []byte(text), newer.Time)
+			}
+			return nil
+		})
+		s := store(t, "as it was")
+		restored, err := b.copies(t).Restore(t.Context(), s)
+		require.NoError(t, err)
+		require.Equal(t, want, restored.Copy)
+		if want == older {
+			require.ErrorContains(t, restored.PassedOver[0], fmt.Sprintf("has %d bytes, and not", len(whole)/2))
+		}
+	}
+}
+
+// A bucket that does not say whether a seal is there is one that does not answer.
+func TestALookAtTheSealThatHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *faultyBucket) {
+		made := must(b.copies(t).Copy(t.Context(), store(t, "a")))
+		require.NoError(t, b.Delete(t.Context(), made.Name, nil))
+		b.fail(hangs("look"))
+		_, err := b.copies(t).Restore(t.Context(), store(t, ""))
+		require.ErrorIs(t, err, ErrStalled)
+	})
+}
