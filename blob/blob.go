@@ -64,7 +64,9 @@ import (
 )
 
 // Errors to test for with [errors.Is]. If the bucket refuses access, because of a policy or of
-// credentials that are wrong or have expired, the error is [io/fs.ErrPermission].
+// credentials that are wrong or have expired, the error is [io/fs.ErrPermission]. In one place the answer of S3
+// does not tell: if a token expires just before the look at an object that is to be removed, or at a seal, the
+// error is that of a wrong request.
 var (
 	// ErrNoCopy is given by a Restore where the listing succeeded and has no copy. It is
 	// [io/fs.ErrNotExist], and no other error of this package is. So an error that is not
