@@ -37,7 +37,7 @@ func restore(ctx context.Context, c *command) error {
 			return err
 		}
 		if err := c.save(ctx, store, file); err != nil {
-			return withoutCause(err)
+			return withoutCause(withPlace(err, file))
 		}
 		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
 		return passedOver(restored)
@@ -67,6 +67,18 @@ func (c *command) save(ctx context.Context, store *genie.Store, file string) (er
 	_, err = owner.ReadFrom(from)
 	from.CloseWithError(err)
 	return err
+}
+
+// withPlace returns an error of a save with the place of the entries that the file had before, as the file
+// itself may be empty then.
+func withPlace(err error, file string) error {
+	if target, failed := filepath.EvalSymlinks(file); failed == nil {
+		file = target
+	}
+	if _, failed := os.Stat(file + ".loaded"); failed != nil {
+		return err
+	}
+	return fmt.Errorf("%w; the entries are as they were, in %s.loaded, and the program finds them there", err, file)
 }
 
 // mayReplace reports whether a file may be written: it has no entries, or the command line says so.
