@@ -231,5 +231,15 @@ func TestAFolderThatComesLate(t *testing.T) {
 	c.readDir = func(path string) error { return &fs.PathError{Op: "readdirent", Path: path, Err: syscall.EIO} }
 	_, err = c.Restore(t.Context(), store(t, ""))
 	require.ErrorIs(t, err, syscall.EIO)
-	require.False(t, isFolder(cloud.NewBucket(newFaultyBucket())))
+}
+
+// anyError is a bucket that takes each error for its own, as the driver of S3 does.
+type anyError struct{ *faultyBucket }
+
+func (anyError) ErrorAs(err error, target any) bool { return errors.As(err, target) }
+
+func TestServicesAreNoFolders(t *testing.T) {
+	b := newFaultyBucket()
+	require.False(t, isFolder(cloud.NewBucket(b)))
+	require.False(t, isFolder(cloud.NewBucket(anyError{b})))
 }
