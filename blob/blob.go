@@ -49,9 +49,9 @@
 // TestTheMemoryOfACopyToS3, and 10 MB for a copy of 4 MB. Into a folder it is 0.2 MB
 // (BenchmarkCopy). The check of a backup that is read back holds the longest key or value, too.
 // The listing that each copy and each Restore begins with allocates 5 to 8 kB for each copy that is
-// there (BenchmarkList, of a folder). While a copy is made, the store goes on; the copy keeps a
-// view, whose cost [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
-// says.
+// there (BenchmarkList, of a folder). A copy into a folder looks for itself at the end, which allocates 2 kB
+// for each more. While a copy is made, the store goes on; the copy keeps a view, whose cost
+// [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom] says.
 package blob
 
 import (

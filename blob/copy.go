@@ -22,16 +22,17 @@ import (
 // only a removal failed. After any other error no copy was made, and all older ones are as they
 // were. Two exceptions: the copy may be there, whole, if the answer of the bucket to the last request, for the
 // seal, was lost, or a folder could not be synced or listed after it. And under [WithKeepAll] a copy that is
-// given up after its seal stays, as nothing is removed. An error that is
-// [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like say
-// that ctx has ended, and [ErrStalled] that the bucket does not answer.
+// given up after its seal stays, as nothing is removed.
+//
+// An error that is [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like
+// say that ctx has ended, and [ErrStalled] that the bucket does not answer.
 //
 // A copy that takes more than 12 hours by the clock, as on a machine that slept meanwhile, is given up:
 // a day after its beginning another writer may remove it as a leftover.
 //
-// Copy takes one request for each 1000 objects that are listed, two objects that are stored, one
-// that is read, and one or two requests for each object that it removes. The store goes on
-// meanwhile.
+// On a service, Copy takes one request for each 1000 objects that are listed, two for objects that are stored,
+// one for what is read, and one or two for each object that it removes. A folder it lists once more, to see
+// the copy there. The store goes on meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 	before, err := c.list(ctx)
 	if err != nil {
@@ -68,12 +69,8 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	if err := c.seal(ctx, made, began); err != nil {
 		return Copy{}, err
 	}
-	if !c.folder {
-		return made, nil
-	}
 	if err := c.checkListed(ctx, made); err != nil {
-		unlisted := errors.Is(err, errUnlisted)
-		return Copy{}, c.takeBack(ctx, unlisted, fmt.Errorf("list %s: %w", made.Name, err), sealOf(made), made.Name)
+		return Copy{}, err
 	}
 	return made, nil
 }

@@ -89,9 +89,22 @@ func checkLinks(path string) error {
 // errUnlisted is given for a copy that could be written and is not listed, so that no restore would find it.
 var errUnlisted = errors.New("the bucket does not list the copy that it has stored")
 
-// checkListed returns errUnlisted if a copy that was sealed is there and is not listed, as behind a link that
-// was made meanwhile. Another writer may have removed it since.
+// checkListed returns an error if a copy that was sealed in a folder is not listed, as behind a link that
+// was made meanwhile, and takes the copy back then. The listing of a service needs no such look.
 func (c *Copies) checkListed(ctx context.Context, made Copy) error {
+	if !c.folder {
+		return nil
+	}
+	err := c.find(ctx, made)
+	if err == nil {
+		return nil
+	}
+	unlisted := errors.Is(err, errUnlisted)
+	return c.takeBack(ctx, unlisted, fmt.Errorf("list %s: %w", made.Name, err), sealOf(made), made.Name)
+}
+
+// find returns errUnlisted if a copy is there and is not listed. Another writer may have removed it since.
+func (c *Copies) find(ctx context.Context, made Copy) error {
 	l, err := c.listFrom(ctx, made.Name)
 	if err != nil || len(l.copies) == 1 && l.copies[0].whole {
 		return err
