@@ -341,6 +341,48 @@ func TestAnotherWriterPrunes(t *testing.T) {
 	}
 }
 
+// refusesMissing returns a fault for a bucket that refuses to remove an object that is not there, as S3 does
+// under the policy of README, and has the operations fail that fault fails.
+func (b *faultyBucket) refusesMissing(fault func(op) error) func(context.Context, op) error {
+	return func(_ context.Context, o op) error {
+		if _, found := b.contents()[o.key]; o.kind == "delete" && !found {
+			return errRefused
+		}
+		return fault(o)
+	}
+}
+
+// Under that policy, two writers that remove the same copies are no failure.
+func TestAnotherWriterPrunesWhereMissingIsRefused(t *testing.T) {
+	b := newFaultyBucket()
+	oldCopies(t, b, "1", "2", "3")
+	all := b.contents()
+	b.fail(b.refusesMissing(func(o op) error {
+		if o.kind == "committed" && strings.HasSuffix(o.key, sealed) { // all that was there is gone
+			for key := range all {
+				if err := b.Delete(context.Background(), key, nil); err != nil && !errors.Is(err, errRefused) {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+	must(b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "4")))
+	require.Equal(t, []string{"4"}, requireWhole(t, b))
+
+	// A seal that was refused is not there, and the backup is removed.
+	b.fail(b.refusesMissing(func(o op) error {
+		if o.kind == "commit" && strings.HasSuffix(o.key, sealed) {
+			return errRefused
+		}
+		return nil
+	}))
+	_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "5"))
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.Len(t, b.contents(), 2)
+	require.Equal(t, []string{"4"}, requireWhole(t, b))
+}
+
 // plant puts an object into a bucket that a writer has begun, and the bucket has stored, before now.
 func plant(b *faultyBucket, begun, stored time.Duration, text string) (key string) {
 	now := time.Now()

@@ -58,7 +58,7 @@ func TestReadmeNamesTests(t *testing.T) {
 			to.Write(source)
 		}
 	}
-	names := regexp.MustCompile("\\b(Test|Benchmark)[A-Z][A-Za-z0-9]+").FindAllString(pages.String(), -1)
+	names := regexp.MustCompile(`\b(Test|Benchmark)[A-Z][A-Za-z0-9]+`).FindAllString(pages.String(), -1)
 	require.Greater(t, len(names), 10)
 	require.Contains(t, names, "BenchmarkList", "which blob.go names")
 	for _, name := range names {
