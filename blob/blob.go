@@ -49,9 +49,9 @@
 // TestTheMemoryOfACopyToS3, and 10 MB for a copy of 4 MB. Into a folder it is 0.2 MB
 // (BenchmarkCopy). The check of a backup that is read back holds the longest key or value, too.
 // The listing that each copy and each Restore begins with allocates 5 to 8 kB for each copy that is
-// there (BenchmarkList, of a folder). While a copy is made, the store goes on; the copy keeps a
-// view, whose cost [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom]
-// says.
+// there (BenchmarkList, of a folder). A copy into a folder looks for itself at the end, which allocates 2 kB
+// for each more. While a copy is made, the store goes on; the copy keeps a view, whose cost
+// [genie.Store.View] names. A Restore has the memory of both maps, as [genie.Store.ReadFrom] says.
 package blob
 
 import (
@@ -64,11 +64,14 @@ import (
 )
 
 // Errors to test for with [errors.Is]. If the bucket refuses access, because of a policy or of
-// credentials that are wrong or have expired, the error is [io/fs.ErrPermission].
+// credentials that are wrong or have expired, the error is [io/fs.ErrPermission]. In one place the answer of S3
+// does not tell: if a token expires just before the look at an object that is to be removed, or at a seal, the
+// error is that of a wrong request.
 var (
 	// ErrNoCopy is given by a Restore where the listing succeeded and has no copy. It is
-	// [io/fs.ErrNotExist]. An error that is neither never means that there are no copies. A folder
-	// that cannot be read to its end gives another error. Only a mount point whose disk is not
+	// [io/fs.ErrNotExist], and no other error of this package is. So an error that is not
+	// [io/fs.ErrNotExist] never means that there are no copies. A folder that cannot be read to its end,
+	// that is missing, or that is a symbolic link gives another error. But a mount point whose disk is not
 	// mounted looks like a folder without copies.
 	ErrNoCopy = &noCopyError{}
 
@@ -229,7 +232,9 @@ const (
 //
 // A bucket of package fileblob should have the options NoTempDir, without which a copy into
 // another file system fails, and MetadataDontWrite, without which each object has a second
-// file beside it.
+// file beside it. Its driver lists nothing behind a symbolic link that is the folder of the bucket or that
+// of the prefix, and changes the names of some prefixes, such as "app..". Each use of the Copies returns
+// an error then. To open a bucket by a link, resolve it by [path/filepath.EvalSymlinks].
 func New(bucket *cloud.Bucket, prefix string, opts ...Option) (*Copies, error) {
 	c := &Copies{
 		bucket:   bucket,

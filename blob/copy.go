@@ -15,20 +15,24 @@ import (
 // While a copy is read back, Copy checks its form, too: it is one JSON object of strings, or of values
 // with deadlines, and nothing follows. If src has written anything else, no copy is made, and the
 // error is [io/fs.ErrInvalid]. A Write that has failed fails the copy, also if src ignores its error.
+// Copy does not check one thing: a src other than a store must not write a name twice, as a restore refuses
+// such a copy.
 //
 // If Copy returns an error that is [ErrPrune], the copy was made all the same, and is returned:
 // only a removal failed. After any other error no copy was made, and all older ones are as they
-// were. One exception: if the answer of the bucket to the last request, for the seal, was lost,
-// or a folder could not be synced after it, the copy may be there, whole. An error that is
-// [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like say
-// that ctx has ended, and [ErrStalled] that the bucket does not answer.
+// were. Two exceptions: the copy may be there, whole, if the answer of the bucket to the last request, for the
+// seal, was lost, or a folder could not be synced or listed after it. And under [WithKeepAll] a copy that is
+// given up after its seal stays, as nothing is removed.
+//
+// An error that is [io/fs.ErrPermission] says that the bucket refuses access. [context.Canceled] and the like
+// say that ctx has ended, and [ErrStalled] that the bucket does not answer.
 //
 // A copy that takes more than 12 hours by the clock, as on a machine that slept meanwhile, is given up:
 // a day after its beginning another writer may remove it as a leftover.
 //
-// Copy takes one request for each 1000 objects that are listed, two objects that are stored, one
-// that is read, and one or two requests for each object that it removes. The store goes on
-// meanwhile.
+// On a service, Copy takes one request for each 1000 objects that are listed, two for objects that are stored,
+// one for what is read, and one or two for each object that it removes. A folder it lists once more, to see
+// the copy there. The store goes on meanwhile.
 func (c *Copies) Copy(ctx context.Context, src io.WriterTo) (Copy, error) {
 	before, err := c.list(ctx)
 	if err != nil {
@@ -59,10 +63,13 @@ func (c *Copies) make(ctx context.Context, key string, src io.WriterTo) (Copy, e
 	made := Copy{Name: key, Bytes: r.bytes}
 	made.Time, _ = timeOf(key[len(c.prefix):])
 	r.sum.Sum(made.SHA256[:0])
-	if err := c.read(ctx, made, ReadingBack, readBackup); err != nil {
+	if err := c.read(ctx, made, ReadingBack, readOwn); err != nil {
 		return Copy{}, c.takeBack(ctx, true, fmt.Errorf("read back: %w", err), key)
 	}
 	if err := c.seal(ctx, made, began); err != nil {
+		return Copy{}, err
+	}
+	if err := c.checkListed(ctx, made); err != nil {
 		return Copy{}, err
 	}
 	return made, nil

@@ -17,14 +17,6 @@ func (e *deniedError) Error() string        { return "access denied: " + e.err.E
 func (e *deniedError) Unwrap() error        { return e.err }
 func (e *deniedError) Is(target error) bool { return target == fs.ErrPermission }
 
-// named makes an error of a bucket io/fs.ErrPermission if it says that access is refused.
-func named(err error) error {
-	if isDenied(err) && !errors.Is(err, fs.ErrPermission) {
-		return &deniedError{err}
-	}
-	return err
-}
-
 // isDenied reports whether err says that the bucket refuses access. The drivers know some of
 // these errors only. That of S3 does not know an expired token, that of Google Cloud Storage takes
 // each refusal for a missing object, and that of Azure does not know a missing right.

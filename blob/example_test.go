@@ -34,7 +34,7 @@ func Example() {
 		}
 		go func() {
 			for err := range schedule.Errors() {
-				log.Print(err) // no copy was made; the next tries again
+				log.Print(err) // the next copy tries again
 			}
 		}()
 
@@ -73,13 +73,14 @@ func Example() {
 	// Output: hello true
 }
 
-// open opens the store of a program. On a machine that has no file yet, it begins with the newest
-// copy.
+// open opens the store of a program. On a machine that has no file yet, or one without entries, it begins
+// with the newest copy.
 func open(ctx context.Context, path string, copies *blob.Copies) (*genie.Store, error) {
 	store, err := genie.NewStore(genie.WithPath(path))
-	if err != nil || store.Stats().Source != genie.SourceNone {
+	if err != nil || store.Len() > 0 {
 		return store, err
 	}
+	// A file without entries may be the one of a start that could not restore.
 	restored, err := copies.Restore(ctx, store)
 	for _, damage := range restored.PassedOver {
 		log.Print(damage)

@@ -90,14 +90,17 @@ func TestEveryOperationOfACopyFails(t *testing.T) {
 			ops := sweep(t, failure, func(t *testing.T, fault func(context.Context, op) error) bool {
 				b := newFaultyBucket()
 				oldCopies(t, b, "1", "2", "3")
-				before, done := b.contents(), len(b.ops)
-				b.fail(fault)
+				before := b.contents()
+				b.fail(func(ctx context.Context, o op) error {
+					err := fault(ctx, o)
+					if err != nil {
+						kinds[o.kind] = true
+					}
+					return err
+				})
 				_, err := b.copies(t, WithKeep(2, 0)).Copy(t.Context(), store(t, "4"))
 				b.fail(nil)
 				requireAfterFault(t, b, before, err, failure)
-				for _, o := range b.ops[done:] {
-					kinds[o.kind] = true
-				}
 				return err != nil
 			})
 			require.Greater(t, ops, 15)
@@ -336,6 +339,48 @@ func TestAnotherWriterPrunes(t *testing.T) {
 		require.NotEmpty(t, values)
 		require.Subset(t, []string{"other", "4"}, values)
 	}
+}
+
+// refusesMissing returns a fault for a bucket that refuses to remove an object that is not there, as S3 does
+// under the policy of README, and has the operations fail that fault fails.
+func (b *faultyBucket) refusesMissing(fault func(op) error) func(context.Context, op) error {
+	return func(_ context.Context, o op) error {
+		if _, found := b.contents()[o.key]; o.kind == "delete" && !found {
+			return errRefused
+		}
+		return fault(o)
+	}
+}
+
+// Under that policy, two writers that remove the same copies are no failure.
+func TestAnotherWriterPrunesWhereMissingIsRefused(t *testing.T) {
+	b := newFaultyBucket()
+	oldCopies(t, b, "1", "2", "3")
+	all := b.contents()
+	b.fail(b.refusesMissing(func(o op) error {
+		if o.kind == "committed" && strings.HasSuffix(o.key, sealed) { // all that was there is gone
+			for key := range all {
+				if err := b.Delete(context.Background(), key, nil); err != nil && !errors.Is(err, errRefused) {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+	must(b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "4")))
+	require.Equal(t, []string{"4"}, requireWhole(t, b))
+
+	// A seal that was refused is not there, and the backup is removed.
+	b.fail(b.refusesMissing(func(o op) error {
+		if o.kind == "commit" && strings.HasSuffix(o.key, sealed) {
+			return errRefused
+		}
+		return nil
+	}))
+	_, err := b.copies(t, WithKeep(1, 0)).Copy(t.Context(), store(t, "5"))
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.Len(t, b.contents(), 2)
+	require.Equal(t, []string{"4"}, requireWhole(t, b))
 }
 
 // plant puts an object into a bucket that a writer has begun, and the bucket has stored, before now.

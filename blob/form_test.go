@@ -43,6 +43,13 @@ var noBackups = map[string]string{
 	"a value twice":        `{"a":{"value":"b","value":"c"}}`,
 	"an object too much":   `{"a":{"value":"b","expires":{}}}`,
 	"a third member":       `{"a":{"value":"b","expires":"2026-11-28T04:14:09Z","c":"d"}}`,
+	"no time":              `{"a":{"value":"b","expires":"tomorrow"}}`,
+	"another zone":         `{"a":{"value":"b","expires":"2026-11-28T04:14:09+01:00"}}`,
+	"an hour of one digit": `{"a":{"value":"b","expires":"2026-11-28T4:14:09Z"}}`,
+	"a comma in a time":    `{"a":{"value":"b","expires":"2026-11-28T04:14:09,5Z"}}`,
+	"ten digits of a time": `{"a":{"value":"b","expires":"2026-11-28T04:14:09.1234567890Z"}}`,
+	"a day that is none":   `{"a":{"expires":"2026-02-30T04:14:09Z","value":"b"}}`,
+	"an empty time":        `{"a":{"value":"b","expires":""}}`,
 	"two objects":          `{"a":"b"}{"c":"d"}`,
 	"a word at the end":    `{"a":"b"} x`,
 	"a comma too much":     `{"a":"b",}`,
@@ -79,6 +86,17 @@ func TestAWriteErrorThatTheSourceIgnores(t *testing.T) {
 	require.Equal(t, []string{"old"}, requireWhole(t, b))
 }
 
+// A sealed text that is no backup is damage for a Verify, as it is for a Restore.
+func TestVerifyChecksTheForm(t *testing.T) {
+	b := newFaultyBucket()
+	for name, text := range noBackups {
+		made := sealText(b, text)
+		require.ErrorIs(t, b.copies(t).Verify(t.Context(), made), ErrDamaged, name)
+		require.ErrorIs(t, b.copies(t).RestoreCopy(t.Context(), store(t, ""), made), ErrDamaged, name)
+	}
+	require.NoError(t, b.copies(t).Verify(t.Context(), sealText(b, "{}")))
+}
+
 func TestNoBackupsAreNone(t *testing.T) {
 	for name, text := range noBackups {
 		_, err := store(t, "").ReadFrom(strings.NewReader(text))
@@ -99,16 +117,16 @@ func TestBackupsHaveTheForm(t *testing.T) {
 		}
 		var text bytes.Buffer
 		must(s.WriteTo(&text))
-		require.NoError(t, readBackup(bytes.NewReader(text.Bytes())))
+		require.NoError(t, readOwn(bytes.NewReader(text.Bytes())))
 		part := rapid.IntRange(0, text.Len()-2).Draw(t, "part") // the last byte is a line feed
-		require.ErrorIs(t, readBackup(bytes.NewReader(text.Bytes()[:part])), errNoBackup)
+		require.ErrorIs(t, readOwn(bytes.NewReader(text.Bytes()[:part])), errNoBackup)
 	})
 }
 
 // What people and other programs write, and genie.Store.ReadFrom takes.
 func TestOtherBackupsHaveTheForm(t *testing.T) {
-	for _, text := range []string{"{}", " {\n\t\"a\" : \"\\u00e9\" , \"b\":\"\"\r\n} \n", `{"a":{"expires":"2126-11-28T04:14:09Z","value":"b"},"c":"d"}`} {
-		require.NoError(t, readBackup(strings.NewReader(text)), text)
+	for _, text := range []string{"{}", " {\n\t\"a\" : \"\\u00e9\" , \"b\":\"\"\r\n} \n", `{"a":{"expires":"2126-11-28T04:14:09Z","value":"b"},"c":"d"}`, `{"a":{"value":"b","expires":"0001-01-01T00:00:00.123456789Z"}}`} {
+		require.NoError(t, readOwn(strings.NewReader(text)), text)
 		must(store(t, "").ReadFrom(strings.NewReader(text)))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -52,21 +51,25 @@ func (c *Copies) List(ctx context.Context) ([]Copy, error) {
 }
 
 // list looks at the objects under the prefix, and not at those under a longer prefix.
-func (c *Copies) list(ctx context.Context) (*listing, error) {
-	for range listAttempts {
-		l, err := c.listOnce(ctx)
+func (c *Copies) list(ctx context.Context) (*listing, error) { return c.listFrom(ctx, c.prefix) }
+
+// listFrom is list of the objects whose keys begin with begin, which begins with the prefix itself.
+func (c *Copies) listFrom(ctx context.Context, begin string) (*listing, error) {
+	for attempt := 1; ; attempt++ {
+		l, err := c.listOnce(ctx, begin)
 		if err == nil && c.folder {
 			err = c.checkFolder(ctx)
 		}
 		if err == nil {
 			return l, nil
 		}
-		// A service never gives this error, and that of a missing bucket is another one.
-		if !errors.Is(err, fs.ErrNotExist) {
+		if _, gone := errors.AsType[*absentError](err); !c.folder || !gone {
 			return nil, err
 		}
+		if attempt == listAttempts {
+			return nil, fmt.Errorf("files disappeared each of %d times that the folder was read: %w", listAttempts, err)
+		}
 	}
-	return nil, errBusy
 }
 
 // listAttempts is how often a folder is read in which files disappear meanwhile. The driver of
@@ -74,11 +77,8 @@ func (c *Copies) list(ctx context.Context) (*listing, error) {
 // finished.
 const listAttempts = 1000
 
-// errBusy is not io/fs.ErrNotExist: that must mean that there is no copy.
-var errBusy = fmt.Errorf("files disappeared each of %d times that the folder was read", listAttempts)
-
-// listOnce is list with one attempt.
-func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
+// listOnce is listFrom with one attempt.
+func (c *Copies) listOnce(ctx context.Context, begin string) (*listing, error) {
 	ctx, w := watched(ctx, stallLimit)
 	defer w.stop()
 	if ctx.Err() != nil {
@@ -87,7 +87,7 @@ func (c *Copies) listOnce(ctx context.Context) (*listing, error) {
 	s := sorter{prefix: c.prefix, parts: map[string]*parts{}, began: time.Now()}
 	size := pageSize
 	for token := cloud.FirstPageToken; len(token) > 0; {
-		objects, next, err := c.bucket.ListPage(ctx, token, size, &cloud.ListOptions{Prefix: c.prefix, Delimiter: "/"})
+		objects, next, err := c.bucket.ListPage(ctx, token, size, &cloud.ListOptions{Prefix: begin, Delimiter: "/"})
 		if err != nil {
 			return nil, w.failed(ctx, err)
 		}

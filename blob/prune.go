@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	cloud "gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 )
 
@@ -93,10 +94,24 @@ func (c *Copies) remove(ctx context.Context, keys ...string) error {
 	defer w.stop()
 	for _, key := range keys {
 		err := c.bucket.Delete(ctx, key)
-		if err != nil && (gcerrors.Code(err) != gcerrors.NotFound || isDenied(err)) {
+		if err != nil && !c.isGone(ctx, key, err) {
 			return w.failed(ctx, err)
 		}
 		w.moved()
 	}
 	return nil
+}
+
+// isGone reports whether a removal has failed because there is no such object. S3 may refuse access to an
+// object that is missing, if the right to list is bound to a prefix. The listing tells then. The driver of
+// folders lists nothing of a folder that it may not read, and does not refuse what is missing.
+func (c *Copies) isGone(ctx context.Context, key string, err error) bool {
+	switch {
+	case !isDenied(err):
+		return gcerrors.Code(err) == gcerrors.NotFound
+	case c.folder:
+		return false
+	}
+	found, _, err := c.bucket.ListPage(ctx, cloud.FirstPageToken, 1, &cloud.ListOptions{Prefix: key, Delimiter: "/"})
+	return err == nil && (len(found) == 0 || found[0].Key != key)
 }

@@ -1,13 +1,17 @@
 package blob_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/windevkay/forge/genie/blob"
 )
 
 // withoutIndents returns text in which lines begin at the margin.
@@ -38,19 +42,47 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// Each test and benchmark that README names exists.
+// Each test and benchmark exists that README or a doc comment names.
 func TestReadmeNamesTests(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	var sources strings.Builder
-	for _, pattern := range []string{"fault_test.go", "restore_test.go", "kill_test.go", "bench_test.go", "cmd/geniebackup/services_test.go", "cmd/geniebackup/memory_test.go"} {
-		source, err := os.ReadFile(pattern)
+	var pages, tests strings.Builder
+	for pattern, to := range map[string]*strings.Builder{"README.md": &pages, "*.go": &pages, "*_test.go": &tests, "cmd/geniebackup/*_test.go": &tests} {
+		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
-		sources.Write(source)
+		require.NotEmpty(t, files)
+		for _, name := range files {
+			if to == &pages && strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(name)
+			require.NoError(t, err)
+			to.Write(source)
+		}
 	}
-	names := regexp.MustCompile("`((Test|Benchmark)[A-Za-z]+)`").FindAllStringSubmatch(string(readme), -1)
-	require.Greater(t, len(names), 5)
+	names := regexp.MustCompile(`\b(Test|Benchmark)[A-Z][A-Za-z0-9]+`).FindAllString(pages.String(), -1)
+	require.Greater(t, len(names), 10)
+	require.Contains(t, names, "BenchmarkList", "which blob.go names")
 	for _, name := range names {
-		require.Contains(t, sources.String(), "func "+name[1]+"(", name[1])
+		if name != "TestOurBucket" { // the test of a reader
+			require.True(t, strings.Contains(tests.String(), "func "+name+"("), name)
+		}
+	}
+}
+
+// The start of README that could not restore leaves a file without entries. The next start restores.
+func TestTheProgramOfReadmeStartsAgain(t *testing.T) {
+	copies, err := blob.New(folder(t, t.TempDir()), "app")
+	require.NoError(t, err)
+	_, err = copies.Copy(t.Context(), filled(t, 5))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "new machine.json")
+	outage, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = open(outage, path, copies)
+	require.ErrorIs(t, err, context.Canceled)
+	for range 2 {
+		store, err := open(t.Context(), path, copies)
+		require.NoError(t, err)
+		require.Equal(t, 5, store.Len())
+		require.NoError(t, store.Close())
 	}
 }

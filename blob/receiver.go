@@ -59,6 +59,7 @@ type checkedReader struct {
 
 	// At most one of the two is not nil. If both are nil at io.EOF, the copy is whole.
 	fault  error // the copy is not whole
+	short  bool  // the fault is that the backup ended early, as it may where a line is cut without a word
 	broken error // the reader has failed
 }
 
@@ -98,6 +99,7 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 // end returns io.EOF if the backup that was read is that of the copy, or else the fault.
 func (r *checkedReader) end() error {
 	if r.bytes != r.copy.Bytes {
+		r.short = true
 		r.fault = fmt.Errorf("the backup has %d bytes, and not %d", r.bytes, r.copy.Bytes)
 		return r.fault
 	}

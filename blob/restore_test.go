@@ -105,14 +105,17 @@ func TestReadingThatBreaksOff(t *testing.T) {
 func TestNoAnswerPassesNothingOver(t *testing.T) {
 	b, _, newer := twoCopies(t)
 	for name, fault := range map[string]func(context.Context, op) error{
-		"no answer":               at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errOutage),
-		"no answer to a list":     at(func(o op) bool { return o.kind == "list" }, errOutage),
-		"refused":                 at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errRefused),
-		"refused as by Google":    at(func(o op) bool { return o.kind == "open" }, errGoogle),
-		"refused in the middle":   at(func(o op) bool { return o.kind == "read" && o.at > 0 }, errRefused),
-		"refused to list":         at(func(o op) bool { return o.kind == "list" }, errRefused),
-		"all refused":             at(func(op) bool { return true }, errRefused),
-		"the service is off at 2": at(func(o op) bool { return o.kind == "read" && o.at > 0 || o.kind == "open" && o.key != newer.Name }, errOutage),
+		"no answer":                at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errOutage),
+		"no answer to a list":      at(func(o op) bool { return o.kind == "list" }, errOutage),
+		"refused":                  at(func(o op) bool { return o.kind == "open" && o.key == newer.Name }, errRefused),
+		"refused as by Google":     at(func(o op) bool { return o.kind == "open" }, errGoogle),
+		"refused in the middle":    at(func(o op) bool { return o.kind == "read" && o.at > 0 }, errRefused),
+		"refused to list":          at(func(o op) bool { return o.kind == "list" }, errRefused),
+		"all refused":              at(func(op) bool { return true }, errRefused),
+		"a missing file":           at(func(o op) bool { return o.kind == "open" }, errNoToken),
+		"a missing file at a read": at(func(o op) bool { return o.kind == "read" && o.at > 0 }, errNoToken),
+		"a missing file at a list": at(func(o op) bool { return o.kind == "list" }, errNoToken),
+		"the service is off at 2":  at(func(o op) bool { return o.kind == "read" && o.at > 0 || o.kind == "open" && o.key != newer.Name }, errOutage),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.fail(fault)
@@ -125,8 +128,23 @@ func TestNoAnswerPassesNothingOver(t *testing.T) {
 			require.NotErrorIs(t, err, ErrRemoved)
 			require.Equal(t, strings.Contains(name, "refused"), errors.Is(err, fs.ErrPermission), "%v", err)
 			require.Equal(t, "as it was", valueOf(s))
+			require.NotErrorIs(t, b.copies(t).Verify(t.Context(), newer), fs.ErrNotExist)
 		})
 	}
+}
+
+// errNoToken is the error of a request whose credentials are in a file that is missing.
+var errNoToken = &fs.PathError{Op: "open", Path: "/var/run/secrets/token", Err: syscall.ENOENT}
+
+// A service whose listing fails is asked once, and the error says why it failed.
+func TestAListingThatFailsIsNotRepeated(t *testing.T) {
+	b, _, _ := twoCopies(t)
+	requests := 0
+	b.fail(func(_ context.Context, o op) error { requests++; return errNoToken })
+	_, err := b.copies(t).List(t.Context())
+	require.ErrorIs(t, err, syscall.ENOENT)
+	require.ErrorContains(t, err, errNoToken.Path)
+	require.Equal(t, 1, requests)
 }
 
 // errGoogle is a refusal that the driver of Google Cloud Storage takes for a missing object.
@@ -264,4 +282,42 @@ func TestAMissingBackupThatIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrPermission)
 	require.NotErrorIs(t, err, ErrDamaged)
 	require.Equal(t, "as it was", valueOf(s))
+}
+
+// A line that is cut may end an answer without an error. The copy is read again before that counts as damage.
+func TestABackupThatEndsEarly(t *testing.T) {
+	b, older, newer := twoCopies(t)
+	whole := b.contents()[newer.Name]
+	for times, want := range map[int]Copy{1: newer, 2: older} {
+		cut := times
+		b.fail(func(_ context.Context, o op) error {
+			if o.kind == "open" && o.key == newer.Name {
+				text := whole
+				if cut > 0 {
+					text = whole[:len(whole)/2]
+				}
+				cut--
+				b.put(newer.Name, []byte(text), newer.Time)
+			}
+			return nil
+		})
+		s := store(t, "as it was")
+		restored, err := b.copies(t).Restore(t.Context(), s)
+		require.NoError(t, err)
+		require.Equal(t, want, restored.Copy)
+		if want == older {
+			require.ErrorContains(t, restored.PassedOver[0], fmt.Sprintf("has %d bytes, and not", len(whole)/2))
+		}
+	}
+}
+
+// A bucket that does not say whether a seal is there is one that does not answer.
+func TestALookAtTheSealThatHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *faultyBucket) {
+		made := must(b.copies(t).Copy(t.Context(), store(t, "a")))
+		require.NoError(t, b.Delete(t.Context(), made.Name, nil))
+		b.fail(hangs("look"))
+		_, err := b.copies(t).Restore(t.Context(), store(t, ""))
+		require.ErrorIs(t, err, ErrStalled)
+	})
 }

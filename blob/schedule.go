@@ -79,6 +79,7 @@ func (c *Copies) Start(store *genie.Store, every time.Duration) (*Schedule, erro
 		quit:   make(chan struct{}), done: make(chan struct{}),
 		ctx: ctx, cancel: cancel,
 	}
+	s.due(time.Now().Add(every))
 	go s.run()
 	return s, nil
 }
@@ -99,8 +100,8 @@ func (s *Schedule) Stats() Stats {
 // was written since, and returns the error of that last copy.
 //
 // When ctx ends, the copy that is being made is given up: nothing of it is published, the older
-// copies are as they were, and Stop returns the error of ctx. A ctx that has
-// ended already makes Stop end the schedule without a last copy, unless none is due. In each
+// copies are as they were, and Stop returns the error of ctx. If ctx has ended already, no last copy is made.
+// Stop then returns the error of ctx, or nil if no last copy was due. In each
 // case no goroutine of the schedule is left when Stop returns, and the channel of Errors
 // is closed. Stop therefore waits until the driver of the bucket has given up, too.
 //

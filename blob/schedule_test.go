@@ -41,6 +41,7 @@ func TestACopyEachIntervalWithAChange(t *testing.T) {
 		s := store(t, "1")
 		schedule := start(t, b, s)
 		began := time.Now()
+		require.Equal(t, Stats{Next: began.Add(time.Minute)}, schedule.Stats(), "at once")
 		require.Equal(t, Stats{Next: began.Add(time.Minute)}, statsOf(schedule))
 		after(time.Minute - time.Nanosecond)
 		require.Empty(t, b.contents())

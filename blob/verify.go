@@ -11,13 +11,13 @@ import (
 	"github.com/windevkay/forge/genie"
 )
 
-// Verify reads a copy from the bucket and compares its length and its SHA-256 with those of its
-// seal. It returns a [*DamageError] if the copy is not whole, an error that is [ErrRemoved]
+// Verify reads a copy from the bucket, compares its length and its SHA-256 with those of its
+// seal, and checks its form, as [Copies.Copy] does. It returns a [*DamageError] if the copy is not whole, an error that is [ErrRemoved]
 // if it is gone, an error that is [io/fs.ErrPermission] if the bucket refuses access, and
 // otherwise the error of the bucket, after which the copy may be whole or not. Its memory does
-// not grow with the copy.
+// not grow with the copy, but holds its longest key or value.
 func (c *Copies) Verify(ctx context.Context, copy Copy) error {
-	err := c.read(ctx, copy, ReadingBack, readAll)
+	err := c.read(ctx, copy, ReadingBack, readSealed)
 	if err != nil {
 		return fmt.Errorf("genie/blob: verify: %w", err)
 	}
@@ -51,6 +51,9 @@ func (c *Copies) read(ctx context.Context, copy Copy, action Action, use func(io
 			return err
 		}
 		if attempt == attempts {
+			if errors.Is(err, ErrDamaged) { // each time the backup ended early, and without an error
+				return err
+			}
 			return fmt.Errorf("reading %s broke off %d times: %w", copy.Name, attempts, err)
 		}
 	}
@@ -62,7 +65,7 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 	defer w.stop()
 	object, err := c.bucket.NewReader(ctx, copy.Name, nil)
 	if err != nil {
-		return false, c.missing(ctx, copy, w.failed(ctx, err))
+		return false, c.missing(ctx, w, copy, w.failed(ctx, err))
 	}
 	defer object.Close()
 	r := newCheckedReader(ctx, object, copy, func(n int64) {
@@ -72,7 +75,7 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 	err = use(r)
 	switch {
 	case r.fault != nil:
-		return false, &DamageError{copy, r.fault}
+		return r.short, &DamageError{copy, r.fault}
 	case r.broken != nil:
 		err = w.failed(ctx, r.broken)
 		return ctx.Err() == nil && !isDenied(err), err
@@ -87,14 +90,16 @@ func (c *Copies) readOnce(ctx context.Context, copy Copy, action Action, use fun
 var errMissing = errors.New("the backup is missing")
 
 // missing returns the error for a copy that cannot be opened. If its backup is not there, its seal
-// tells whether another writer has removed it, whose order is the seal first.
-func (c *Copies) missing(ctx context.Context, copy Copy, err error) error {
+// tells whether another writer has removed it, whose order is the seal first. An error of the disk in the
+// middle of a copy is damage. At its opening it is none, as a disk that is away gives it for each copy.
+func (c *Copies) missing(ctx context.Context, w *watch, copy Copy, err error) error {
 	if gcerrors.Code(err) != gcerrors.NotFound || isDenied(err) {
 		return err
 	}
+	w.moved()
 	switch sealed, err := c.bucket.Exists(ctx, sealOf(copy)); {
 	case err != nil:
-		return named(err)
+		return w.failed(ctx, err)
 	case sealed:
 		return &DamageError{copy, errMissing}
 	}

@@ -58,14 +58,15 @@ func TestSaveIsInterrupted(t *testing.T) {
 	store, err := genie.NewStore(genie.WithoutFile())
 	require.NoError(t, err)
 	store.Set("a", "new")
+	c := &command{replace: true}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	none := filepath.Join(t.TempDir(), "none.json")
-	require.ErrorIs(t, save(ctx, store, none), context.Canceled)
+	require.ErrorIs(t, c.save(ctx, store, none), context.Canceled)
 	require.NoFileExists(t, none)
 	file := fileWith(t, `{"a":"old"}`)
-	require.ErrorIs(t, save(ctx, store, file), context.Canceled)
+	require.ErrorIs(t, c.save(ctx, store, file), context.Canceled)
 	require.Equal(t, `{"a":"old"}`, contentsOf(t, file))
-	require.NoError(t, save(t.Context(), store, file))
+	require.NoError(t, c.save(t.Context(), store, file))
 	require.JSONEq(t, `{"a":"new"}`, contentsOf(t, file))
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,20 +19,27 @@ import (
 
 // The command itself hears signals, here while a service does not answer.
 func TestInterruptedCommand(t *testing.T) {
-	asked := make(chan bool, 10) // more requests than the driver makes at once
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		asked <- true
-		<-r.Context().Done()
-	}))
-	t.Cleanup(server.Close)
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		asked := make(chan struct{})
+		ask := sync.OnceFunc(func() { close(asked) }) // the child may ask more than once
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			ask()
+			<-r.Context().Done()
+		}))
+		t.Cleanup(server.Close)
 		child := asMain(t, "list", s3At(t, strings.TrimPrefix(server.URL, "http://")))
 		var output, messages bytes.Buffer
 		child.Stdout, child.Stderr = &output, &messages
 		require.NoError(t, child.Start())
-		<-asked
+		ended := make(chan error, 1)
+		go func() { ended <- child.Wait() }()
+		select {
+		case <-asked:
+		case err := <-ended:
+			require.FailNow(t, "the child has ended without a request", "%v: %s", err, messages.String())
+		}
 		require.NoError(t, child.Process.Signal(signal))
-		_ = child.Wait() // its exit code says it
+		<-ended // its exit code says it
 		require.Equal(t, result{exitInterrupted, "", "geniebackup: interrupted\n"}, result{child.ProcessState.ExitCode(), output.String(), messages.String()})
 	}
 }
@@ -42,7 +50,7 @@ func deaf() {
 	defer stop()
 	_, _ = os.Stdout.WriteString("ready")
 	<-ctx.Done()
-	time.Sleep(time.Minute)
+	time.Sleep(time.Hour)
 }
 
 // A second signal ends the process whatever it does.
@@ -56,7 +64,7 @@ func TestSecondSignal(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
-	for limit := time.After(20 * time.Second); ; {
+	for limit := time.After(3 * time.Minute); ; {
 		_ = child.Process.Signal(os.Interrupt) // it may have ended
 		select {
 		case <-ended:

@@ -15,8 +15,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/windevkay/forge/genie/blob"
 )
@@ -64,12 +66,14 @@ example, with a folder as the bucket:
 
 exit codes:
   0  done
-  1  failed; the message says why. FILE and all older copies are as they were, or
-     the work is done, and only the removal of older copies or the printing failed
+  1  failed; the message says why. The entries of FILE and all older copies are as
+     they were, or the work is done, and only the removal of older copies or the
+     printing failed. If restore -replace cannot write FILE, as on a full disk, FILE
+     may be empty: the program finds its entries in FILE.loaded, as after a crash
   2  the command line is wrong
   3  there is no copy under this prefix of the bucket
-  4  no access to the bucket: no credentials were found, they are wrong or have
-     expired, or a right is missing
+  4  no access to the bucket: no credentials were found, the service that gives them
+     out did not answer, they are wrong or have expired, or a right is missing
   5  done, but newer copies are damaged and were passed over, or verify has found a
      damaged copy
   6  every copy is damaged; nothing was restored
@@ -91,6 +95,7 @@ const (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a pipe whose reader has ended gives an error then
 	ctx, stop := withSignals(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -190,12 +195,20 @@ func (c *command) parse(args []string) (func(context.Context, *command) error, e
 	if err := flags.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	flags.Visit(func(f *flag.Flag) { c.removes = c.removes || strings.HasPrefix(f.Name, "keep-") })
-	c.args = flags.Args()
-	if len(c.args) != len(a.args) {
-		return nil, wrongArguments(args[0], a.args, c.args)
+	var err error
+	flags.Visit(func(f *flag.Flag) {
+		c.removes = c.removes || strings.HasPrefix(f.Name, "keep-")
+		if f.Name == "copy" && c.copy == "" { // such as a variable of a shell that is not set
+			err = fmt.Errorf("%w: -copy has no name", errUsage)
+		}
+	})
+	if c.args = flags.Args(); len(c.args) != len(a.args) {
+		err = wrongArguments(args[0], a.args, c.args)
 	}
-	return a.run, nil
+	if err == nil {
+		err = c.check()
+	}
+	return a.run, err
 }
 
 // wrongArguments returns the error for arguments that are too few or too many.

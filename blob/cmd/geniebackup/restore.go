@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/windevkay/forge/genie"
 	"github.com/windevkay/forge/genie/blob"
@@ -22,6 +24,9 @@ func restore(ctx context.Context, c *command) error {
 	if err := c.mayReplace(ctx, file); err != nil {
 		return withoutCause(err)
 	}
+	if err := checkWritable(file); err != nil {
+		return withoutCause(err)
+	}
 	return c.withCopies(ctx, where, func(copies *blob.Copies) error {
 		store, err := genie.NewStore(genie.WithoutFile())
 		if err != nil {
@@ -31,8 +36,8 @@ func restore(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
-		if err := save(ctx, store, file); err != nil {
-			return withoutCause(err)
+		if err := c.save(ctx, store, file); err != nil {
+			return withoutCause(withPlace(err, file))
 		}
 		fmt.Fprintf(c.out, "restored %s from %s to %s\n", count(store.Len(), "entry", "entries"), restored.Copy.Name, file)
 		return passedOver(restored)
@@ -41,7 +46,8 @@ func restore(ctx context.Context, c *command) error {
 
 // save makes the entries of a store those of a file, unless ctx has ended before. Once begun it goes
 // on to its end: to give up in the middle would leave an empty backup in the place of a missing file.
-func save(ctx context.Context, store *genie.Store, file string) (err error) {
+// Its program may have written the file since the first look at it.
+func (c *command) save(ctx context.Context, store *genie.Store, file string) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -50,6 +56,9 @@ func save(ctx context.Context, store *genie.Store, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, owner.Close()) }()
+	if err := c.replaces(owner, file); err != nil {
+		return err
+	}
 	from, to := io.Pipe()
 	go func() {
 		_, err := store.WriteTo(to)
@@ -58,6 +67,18 @@ func save(ctx context.Context, store *genie.Store, file string) (err error) {
 	_, err = owner.ReadFrom(from)
 	from.CloseWithError(err)
 	return err
+}
+
+// withPlace returns an error of a save with the place of the entries that the file had before, as the file
+// itself may be empty then.
+func withPlace(err error, file string) error {
+	if target, failed := filepath.EvalSymlinks(file); failed == nil {
+		file = target
+	}
+	if _, failed := os.Stat(file + ".loaded"); failed != nil {
+		return err
+	}
+	return fmt.Errorf("%w; the entries are as they were, in %s.loaded, and the program finds them there", err, file)
 }
 
 // mayReplace reports whether a file may be written: it has no entries, or the command line says so.
@@ -70,10 +91,29 @@ func (c *command) mayReplace(ctx context.Context, file string) error {
 		return fmt.Errorf("%w; move the file away first", err)
 	case err != nil:
 		return err
-	case store.Len() > 0 && !c.replace:
-		return fmt.Errorf("%s has %s; -replace replaces them", file, count(store.Len(), "entry", "entries"))
+	}
+	return c.replaces(store, file)
+}
+
+// replaces returns an error if a file has these entries, and the command line does not say to replace them.
+func (c *command) replaces(entries *genie.Store, file string) error {
+	if n := entries.Len(); n > 0 && !c.replace {
+		return fmt.Errorf("%s has %s; -replace replaces them", file, count(n, "entry", "entries"))
 	}
 	return nil
+}
+
+// checkWritable returns an error if no file can be made beside the one that is to be written, so that nothing
+// is transferred in vain.
+func checkWritable(file string) error {
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
+	probe, err := os.CreateTemp(filepath.Dir(file), ".geniebackup-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // restoreInto restores the copy that was chosen, or the newest that is whole.

@@ -190,10 +190,29 @@ func everyFault() []Fault {
 	return faults
 }
 
-// patience is how long a test waits for an event that comes at once, or never.
-const patience = 20 * time.Second
+// patience is how long a test waits for an event that comes soon, also on a machine that is busy, or never.
+const patience = 3 * time.Minute
 
-var errHangs = errors.New("the call goes on after the end of its context")
+// patience returns how long a call may take in which a fault has struck. A call that is slow and moves on
+// takes as long as the machine needs.
+func (f Fault) patience() <-chan time.Time {
+	if f.is(Slow) {
+		return nil
+	}
+	return time.After(patience)
+}
+
+var errHangs = errors.New("the call goes on although it should have ended")
+
+// within returns what comes from done, or errHangs if limit comes first.
+func within(limit <-chan time.Time, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-limit:
+		return errHangs
+	}
+}
 
 // during calls do while a fault is armed. If the fault is a stall, it ends the context of do when
 // the stall has begun. It returns the error of do, and whether the fault has struck.
@@ -209,11 +228,7 @@ func during(t *testing.T, f Fault, struck <-chan struct{}, do func(context.Conte
 		if f.stalls() {
 			cancel()
 		}
-		select {
-		case err = <-done:
-		case <-time.After(patience):
-			err = errHangs
-		}
+		err = within(f.patience(), done)
 	}
 	select {
 	case <-struck:
