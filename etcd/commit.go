@@ -12,15 +12,15 @@ import (
 )
 
 // A committer sends writes of many callers to the cluster by group commit, as databases do it with
-// their logs. Up to maxUnderway requests are under way, each with the write of one caller. A
-// write that comes then waits for the next answer, and all writes that wait travel together, in
-// one transaction. So many callers cost the cluster few proposals, syncs and messages to each
+// their logs. While fewer than maxUnderway requests are under way, a write is sent at once. A later
+// write waits for the next answer, and all writes that wait travel together, in one transaction. So many callers cost the cluster few proposals, syncs and messages to each
 // watch, and a few callers wait for nothing (BenchmarkSet).
 //
 // A group is no transaction of the user: if the cluster refuses the group, each write of it is
 // sent again by itself, and has an answer of its own.
 //
-// A goroutine that owned the group would cost each write two hand-offs more.
+// A goroutine that owned the group would cost each write two hand-offs more, from the caller to that
+// goroutine and back.
 type committer struct {
 	kv clientv3.KV
 
@@ -32,8 +32,10 @@ type committer struct {
 
 	mu       sync.Mutex
 	underway int // requests with one write or a group
-	most     int // writes of a group
 	closed   bool
+
+	// The limits of a group become smaller when the server refuses a group, and stay so.
+	most, mostBytes int
 
 	// next has the writes that wait, or is nil if none does.
 	// Invariant: while next is there, underway is at least maxUnderway.
@@ -41,15 +43,25 @@ type committer struct {
 }
 
 const (
-	// maxUnderway is not larger because a request costs the cluster about as much as a group, and
-	// not 1 because a few callers that wait for each other are slower than each by itself.
-	// With 4, up to 8 callers take the time that they take without groups.
+	// maxUnderway is not larger because a request costs the cluster about as much as a group. With
+	// 1, a few callers would wait for each other's answers. With 4, up to 8 callers take the time
+	// that they take without groups. It is no bound: a group that is full or has waited for
+	// maxGather is sent, too, and so are large writes and the writes of a group that was refused.
 	maxUnderway = 4
 
 	// maxGroup and maxGroupBytes are below the limits of a server that was not told otherwise:
 	// 128 operations and 1.5 MiB.
 	maxGroup      = 100
 	maxGroupBytes = 512 << 10
+
+	// leastGroup and leastGroupBytes keep a refusal that was due to another reason from ending
+	// groups for good.
+	leastGroup      = 4
+	leastGroupBytes = 4 << 10
+
+	// maxMemberBytes is the largest write of a group. A group saves little of the cost of a larger
+	// write, and one that is too large for the server would have its whole group refused.
+	maxMemberBytes = maxGroupBytes / 8
 
 	// maxGather is how long a group waits for the answer to another request. With an endpoint
 	// that hangs, four requests can be without an answer for long, and must not hold up the rest.
@@ -64,9 +76,13 @@ func unsent(reason error) error { return fmt.Errorf("%w: %w", errUnsent, reason)
 func (s *Store) newCommitter() *committer {
 	begin := func() (context.Context, context.CancelFunc, error) {
 		ctx, cancel := s.attempt(s.life)
-		return ctx, cancel, s.ready(ctx)
+		link, err := s.ready(ctx)
+		if err != nil {
+			return ctx, cancel, err
+		}
+		return withLink(ctx, link), cancel, nil
 	}
-	return &committer{kv: s.kv, begin: begin, most: maxGroup}
+	return &committer{kv: s.kv, begin: begin, most: maxGroup, mostBytes: maxGroupBytes}
 }
 
 // An answer is that of the cluster to a write that it has applied.
@@ -92,10 +108,13 @@ func (c *committer) do(ctx context.Context, op clientv3.Op) (answer, error) {
 			return answer{}, reasonOf(ctx) // its group is under way
 		}
 	}
-	if w.alone {
-		return c.doAlone(ctx, op)
+	switch {
+	case !w.alone:
+		return w.answer, w.err
+	case ctx.Err() != nil:
+		return answer{}, unsent(reasonOf(ctx)) // its group was refused
 	}
-	return w.answer, w.err
+	return c.doAlone(ctx, op)
 }
 
 func (c *committer) doAlone(ctx context.Context, op clientv3.Op) (answer, error) {
@@ -119,10 +138,10 @@ func (c *committer) enlist(op clientv3.Op) *write {
 	case c.closed:
 		w.end(answer{}, unsent(ErrClosed))
 		return w
-	case c.underway < maxUnderway:
+	case c.underway < maxUnderway, bytesOf(op) > maxMemberBytes:
 		c.underway++
 		return nil
-	case c.next != nil && !c.next.hasRoomFor(op, c.most):
+	case c.next != nil && !c.next.hasRoomFor(op, c.most, c.mostBytes):
 		c.launch()
 	}
 	if c.next == nil {
@@ -160,15 +179,15 @@ func (c *committer) take() *group {
 	return g
 }
 
-// withdraw takes a write out of the group that waits, and reports whether it was there.
+// withdraw takes a write out of its group, and reports whether the group was not sent yet.
 func (c *committer) withdraw(w *write) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.next == nil || !c.next.remove(w) {
+	if !w.group.remove(w) {
 		return false
 	}
-	if len(c.next.writes) == 0 {
-		c.take() // a transaction without operations would be a request for nothing
+	if w.group == c.next && len(c.next.writes) == 0 {
+		c.take()
 	}
 	return true
 }
@@ -177,8 +196,11 @@ func (c *committer) withdraw(w *write) bool {
 func (c *committer) send(g *group) {
 	ctx, cancel, err := c.begin()
 	defer cancel()
-	writes, ops := g.operations()
-	if err != nil {
+	writes, ops := c.seal(g)
+	switch {
+	case len(writes) == 0:
+		return // a transaction without operations would be a request for nothing
+	case err != nil:
 		c.failed(writes, unsent(err))
 		return
 	}
@@ -193,25 +215,41 @@ func (c *committer) send(g *group) {
 	}
 }
 
+// seal ends the time in which writes can be withdrawn from a group, and returns those that are left.
+func (c *committer) seal(g *group) (writes []*write, ops []clientv3.Op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g.sealed = true
+	return g.operations()
+}
+
 // failed ends the writes of a group that was refused, or whose outcome is unknown. Where the
 // refusal may be due to another write of the group, each write is sent again by itself.
 func (c *committer) failed(writes []*write, err error) {
-	if errors.Is(err, rpctypes.ErrTooManyOps) {
-		c.limit(len(writes) / 2)
-	}
 	r := rule(err)
-	alone := r.refused && !r.again && !errors.Is(err, errUnsent)
+	if r.kind == ErrTooLarge && len(writes) > 1 {
+		c.limit(writes, errors.Is(err, rpctypes.ErrTooManyOps))
+	}
+	alone := r.refused && !r.again
 	for _, w := range writes {
 		w.alone = alone
 		w.end(answer{}, err)
 	}
 }
 
-// limit makes groups smaller, for a server with a lower limit than usual.
-func (c *committer) limit(writes int) {
+// limit makes groups half as large as one that was refused, for a server with lower limits than usual.
+func (c *committer) limit(refused []*write, tooMany bool) {
+	bytes := 0
+	for _, w := range refused {
+		bytes += bytesOf(w.op)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.most = min(c.most, max(writes, 1))
+	if tooMany {
+		c.most = min(c.most, max(len(refused)/2, leastGroup))
+	} else {
+		c.mostBytes = min(c.mostBytes, max(bytes/2, leastGroupBytes))
+	}
 }
 
 // close ends the writes that wait, and those to come. It returns when no goroutine is left, which

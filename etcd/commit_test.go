@@ -30,7 +30,7 @@ type office struct {
 	end      context.CancelCauseFunc
 }
 
-// A asked is one that the cluster has got.
+// An asked is a request that the cluster has got.
 type asked struct {
 	ops   []clientv3.Op // one if the write was sent by itself
 	group bool
@@ -270,8 +270,7 @@ func TestTheLimitsOfAGroup(t *testing.T) {
 		want   []int // writes of the groups
 	}{
 		"operations": {puts(maxGroup+1, "value"), []int{maxGroup, 1}},
-		"bytes":      {puts(3, strings.Repeat("v", maxGroupBytes/2-200)), []int{2, 1}},
-		"too large":  {puts(2, strings.Repeat("v", 2*maxGroupBytes)), []int{1, 1}},
+		"bytes":      {puts(17, strings.Repeat("v", maxMemberBytes-200)), []int{8, 8, 1}},
 		"one key":    {[]clientv3.Op{clientv3.OpPut("k", "1"), clientv3.OpPut("l", "1"), clientv3.OpDelete("k"), clientv3.OpPut("k", "2")}, []int{2, 1, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -399,7 +398,105 @@ func TestGroupsBecomeSmaller(t *testing.T) {
 		for _, c := range callers {
 			require.NoError(t, c.outcome().err)
 		}
-		assert.Equal(t, 4, o.commits.most)
+		assert.LessOrEqual(t, o.commits.most, 5)
+		assert.Equal(t, maxGroupBytes, o.commits.mostBytes)
+	})
+}
+
+// The same for bytes.
+func TestGroupsHaveFewerBytes(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		const each = 10 << 10
+		fits := func(r *asked) error {
+			if len(r.ops) > 5 {
+				return rpctypes.ErrRequestTooLarge
+			}
+			return nil
+		}
+		refused := 0
+		for range 10 {
+			for _, op := range puts(20, strings.Repeat("v", each)) {
+				o.call(op)
+			}
+			for len(o.requests) > 0 {
+				r := o.request()
+				if r.group && fits(r) != nil {
+					refused++
+				}
+				r.answer(fits(r))
+			}
+		}
+		assert.Less(t, refused, 5)
+		assert.Equal(t, maxGroup, o.commits.most)
+		assert.InDelta(t, 3*each, o.commits.mostBytes, 2*each)
+	})
+}
+
+// A write that may be too large for the server is not in a group, which would be refused with it.
+func TestALargeWriteIsSentAtOnce(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.busy()
+		small := o.put("small")
+		large := o.call(clientv3.OpPut("large", strings.Repeat("v", maxMemberBytes)))
+		r := o.request()
+		assert.Equal(t, "large", r.keys())
+		assert.False(t, r.group)
+		assert.True(t, small.waits())
+		r.answer(nil)
+		require.NoError(t, large.outcome().err)
+	})
+}
+
+// Before its group is sealed, a write can be withdrawn also while the group waits for the cluster.
+func TestGivingUpAWriteWhoseGroupWaitsForTheCluster(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		busy := o.busy()
+		begin := o.commits.begin
+		o.commits.begin = func() (context.Context, context.CancelFunc, error) {
+			time.Sleep(4 * time.Second) // the client is not connected
+			return begin()
+		}
+		first, second := o.put("a"), o.put("b")
+		busy[0].answer(nil)
+		first.cancel()
+		synctest.Wait()
+		first.requireErrors(ErrUnavailable, context.Canceled)
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		r := o.request()
+		assert.Equal(t, "b", r.keys())
+		r.answer(nil)
+		require.NoError(t, second.outcome().err)
+	})
+}
+
+// A caller that gives up takes its own write out, and not that of another caller for the same key.
+func TestGivingUpLeavesTheWriteOfAnother(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.busy()
+		first := o.put("a")
+		second := o.put("a") // launches the group of the first
+		o.request()
+		first.cancel()
+		synctest.Wait()
+		first.requireErrors(ErrUnknown, context.Canceled)
+		time.Sleep(maxGather)
+		synctest.Wait()
+		o.request().answer(nil)
+		require.NoError(t, second.outcome().err)
+	})
+}
+
+// The bytes of a write that was withdrawn are room for another.
+func TestAWriteThatWasWithdrawnLeavesRoom(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.busy()
+		o.put("small")
+		for range 20 {
+			o.call(clientv3.OpPut("large", strings.Repeat("v", maxMemberBytes-200))).cancel()
+			synctest.Wait()
+		}
+		o.noRequest()
 	})
 }
 

@@ -50,12 +50,13 @@ var (
 )
 
 // A NotVisibleError reports a write that did happen: the quorum has acknowledged it, at
-// Revision. But this replica did not reach Revision in time. Get sees the write once
-// [Store.Revision] is at least Revision, if the replica still follows the same cluster. A cluster
-// that has taken its place may be without the write.
+// Revision. But this replica did not reach Revision in time, or its connection broke and it cannot
+// tell whether the cluster is still of the same history. Get sees the write once [Store.Revision] is
+// at least Revision, if it is. A cluster that was restored from an older backup, or another cluster,
+// may be without the write.
 type NotVisibleError struct {
 	Revision int64
-	Err      error // why the wait ended: an error of the context, ErrClosed, or another cluster
+	Err      error // why the wait ended: an error of the context, ErrClosed, or one whose text tells
 }
 
 // Error names the revision and the reason.
@@ -79,7 +80,7 @@ type ruling struct {
 //   - A server without a leader refuses a request that requires one before it looks at the
 //     request, and a server with too many requests refuses before it proposes.
 //   - "Too large" has two forms: the server's own, and that of gRPC on either side, which is
-//     ResourceExhausted.
+//     ResourceExhausted and says "larger than max". A gateway has other reasons for that code.
 //   - A server that finds its quota passed as it applies a write applies it and gives NoSpace
 //     (etcdserver/apply/quota.go). It gives NoSpace for writes that it refuses, too.
 //   - The server gives InvalidArgument, FailedPrecondition, PermissionDenied and their like
@@ -89,12 +90,13 @@ type ruling struct {
 func rule(err error) ruling {
 	switch code := codeOf(err); {
 	case errors.Is(err, errUnsent):
-		return ruling{kind: ErrUnavailable, refused: true}
+		return ruling{kind: ErrUnavailable, refused: true, again: true}
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return ruling{kind: ErrQuota}
 	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrTooManyRequests):
 		return ruling{kind: ErrUnavailable, refused: true, again: true}
-	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps), code == codes.ResourceExhausted:
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),
+		code == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"):
 		return ruling{kind: ErrTooLarge, refused: true}
 	case isRefusal(code):
 		return ruling{refused: true}
@@ -156,7 +158,7 @@ func reasonOf(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case err == nil: // ctx has not ended
 		return nil
-	case cause == err, cause == errTimeout, cause == ErrClosed:
+	case cause == err, cause == errTimeout, cause == ErrClosed, cause == errCut:
 		return cause
 	default:
 		return fmt.Errorf("%w: %v", err, cause)

@@ -26,6 +26,7 @@ func TestErrorsOfWrites(t *testing.T) {
 		{rpctypes.ErrRequestTooLarge, ErrTooLarge},
 		{rpctypes.ErrTooManyOps, ErrTooLarge},
 		{status.Error(codes.ResourceExhausted, "trying to send message larger than max (3145752 vs. 2097152)"), ErrTooLarge},
+		{status.Error(codes.ResourceExhausted, "too many requests, says a gateway"), ErrUnknown},
 		{rpctypes.ErrNoLeader, ErrUnavailable},
 		{rpctypes.ErrTooManyRequests, ErrUnavailable},
 		{rpctypes.ErrLeaderChanged, ErrUnknown},

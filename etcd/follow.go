@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ import (
 //	   ├─ a request for progress ───────── nudge ◄────────────────────┤
 //	   └─ is it still this history? ────── check ─── every five seconds
 //
-//	guard ends the session when the connection breaks
+//	guard ends the link, and the session with it, when the connection breaks
 type follower struct {
 	*Store
 	mark mark // of the replica; owned by run
@@ -34,6 +35,9 @@ type follower struct {
 	// patience is how long a watch may be silent while the cluster has more. See learn.
 	// Owned by run, which changes it between sessions.
 	patience time.Duration
+
+	// stalled says that the watch of the last session was silent. Owned by run.
+	stalled bool
 
 	// proved is the replica as it was when the cluster last had its witness. The newest
 	// witness alone would move with what it should verify: events of another history bring
@@ -72,6 +76,9 @@ var (
 // run follows the cluster until ctx ends.
 func (f *follower) run(ctx context.Context) {
 	defer f.keepContact()
+	var guard sync.WaitGroup
+	defer guard.Wait()
+	guard.Go(func() { f.guard(ctx) })
 	for pause := firstPause; ; pause = longer(pause) {
 		followed, err := f.session(ctx)
 		if ctx.Err() != nil {
@@ -95,12 +102,23 @@ func (f *follower) run(ctx context.Context) {
 // reports whether the replica had reached the cluster.
 func (f *follower) session(ctx context.Context) (followed bool, err error) {
 	ctx, end := context.WithCancelCause(ctx)
-	var guard sync.WaitGroup
-	defer guard.Wait()
 	defer end(nil)
-	guard.Go(func() { f.guard(ctx, end) })
-	if err := f.resume(ctx); err != nil {
+	release := f.endWithLink(end)
+	defer func() { release() }()
+	sound, err := f.resume(ctx)
+	if err != nil {
 		return false, err
+	}
+	if !sound {
+		release()
+		f.position.cut() // what was acknowledged before may be of another history
+		release = f.endWithLink(end)
+		if err := f.readAll(ctx); err != nil {
+			return false, err
+		}
+	}
+	if f.stalled {
+		f.takeTurns(ctx)
 	}
 	s := &session{follower: f, cluster: f.mark.Cluster, inbox: newInbox(f.chosen.backlog), end: end}
 	from := f.mark.Revision
@@ -117,6 +135,7 @@ func (f *follower) session(ctx context.Context) (followed bool, err error) {
 // asks for the same bytes. So each session without progress has twice the patience of the last, to
 // maxPatience timeouts. A session with progress brings the timeout back.
 func (f *follower) learn(end error, moved bool) {
+	f.stalled = errors.Is(end, errStalled)
 	switch {
 	case moved:
 		f.patience = f.chosen.timeout
@@ -125,50 +144,65 @@ func (f *follower) learn(end error, moved bool) {
 	}
 }
 
-// guard ends a session when the client has lost its connection to the cluster. The client
-// would connect again by itself, go on with the watch, or with the pages of a read, and not tell.
-// But when a cluster is replaced by another, or restored, all its servers stop, and so the
-// connection breaks. The next session begins with a look at the history.
-func (f *follower) guard(ctx context.Context, end context.CancelCauseFunc) {
+// takeTurns makes some reads, so that the next watch is likely to be at another endpoint than the last,
+// which was silent: the client takes its endpoints in turn, and each session makes as many requests
+// before its watch as the last.
+func (f *follower) takeTurns(ctx context.Context) {
+	for range rand.N(max(1, len(f.client.Endpoints()))) {
+		f.look(ctx, tokenKey, 0) // an error says nothing that the watch does not
+	}
+}
+
+// guard ends the link whenever the client has lost its connection to the cluster. The client would
+// connect again by itself, go on with the watch, or with the pages of a read, and not tell. But when
+// a cluster is replaced by another, or restored, all its servers stop, and so the connection breaks.
+// The next session begins with a look at the history.
+//
+// guard runs between sessions, too: a write that was acknowledged may wait for the next.
+func (f *follower) guard(ctx context.Context) {
 	connection := f.client.ActiveConnection()
-	for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
+	for {
+		state := connection.GetState()
 		if !connection.WaitForStateChange(ctx, state) {
 			return
 		}
-	}
-	if connection.WaitForStateChange(ctx, connectivity.Ready) {
-		end(errBroken)
-		f.position.unfollow() // at once: writes must not go to another history meanwhile
+		if state == connectivity.Ready {
+			f.position.cut()
+		}
 	}
 }
 
-// resume makes sure that the replica is of the history of the cluster, and reads everything if
-// that cannot be shown.
-func (f *follower) resume(ctx context.Context) error {
+// endWithLink has a session end with the present link, until release.
+func (f *follower) endWithLink(end context.CancelCauseFunc) (release func() bool) {
+	link, _ := f.position.linked()
+	return context.AfterFunc(link, func() { end(errBroken) })
+}
+
+// resume reports whether the replica is of the history of the cluster. If that cannot be shown,
+// everything is to be read.
+func (f *follower) resume(ctx context.Context) (sound bool, err error) {
 	if f.mark.Revision == 0 {
-		return f.readAll(ctx)
+		return false, nil
 	}
-	v, head, err := f.verify(ctx)
+	v, head, err := f.verify(ctx, true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	f.position.heard(head.revision, time.Now())
-	if v == same {
-		return nil
-	}
-	return f.readAll(ctx)
+	return v == same, nil
 }
 
-// verify judges the replica as it is, and as it was when that was last proved. The replica is proved
-// only if both are: the client of etcd may have resumed the watch in another history, in the moment
-// before the session has noticed, and the newest witness be of that history.
-func (f *follower) verify(ctx context.Context) (verdict, place, error) {
+// verify judges the replica as it is, and as it was when that was last proved. The client of etcd may
+// have resumed the watch in another history, in the moment before the session has noticed, and the
+// newest witness be of that history. So a replica whose session is anew is proved only if both are.
+// Within a session the one before may have been compacted: it was proved in that session.
+func (f *follower) verify(ctx context.Context, anew bool) (verdict, place, error) {
 	now := f.standing()
 	v, head, err := f.judge(ctx, now)
 	if err == nil && v != other && f.proved.Witness.At != 0 && f.proved.Witness != now.Witness {
 		var before verdict
 		before, head, err = f.judge(ctx, f.proved)
-		if before != same {
+		if before == other || before == unproven && anew {
 			v = before
 		}
 	}
@@ -298,7 +332,6 @@ type session struct {
 	*follower
 	cluster  uint64 // that the watch is of
 	inbox    *inbox
-	received atomic.Uint64           // responses
 	followed atomic.Bool             // the replica has reached the cluster
 	end      context.CancelCauseFunc // ends all parts of the session
 }
@@ -345,8 +378,7 @@ func (s *session) receive(ctx context.Context, events clientv3.WatchChan) {
 				return
 			}
 			if err := s.accept(response); err != nil {
-				s.end(err)
-				s.position.unfollow() // at once, as in guard
+				s.fail(err)
 				return
 			}
 		case <-ctx.Done(): // a client that cannot reach the cluster may keep the channel open
@@ -356,7 +388,6 @@ func (s *session) receive(ctx context.Context, events clientv3.WatchChan) {
 }
 
 func (s *session) accept(response clientv3.WatchResponse) error {
-	s.received.Add(1)
 	switch {
 	case response.Err() != nil:
 		return ofRead(response.Err())
@@ -411,22 +442,22 @@ func (s *session) check(ctx context.Context) {
 }
 
 func (s *session) checkOnce(ctx context.Context) error {
-	before := s.received.Load()
-	v, head, err := s.verify(ctx)
+	link, _ := s.position.linked()
+	before := s.Revision()
+	v, head, err := s.verify(ctx, false)
 	switch {
 	case err != nil:
 		return err
 	case v == other:
-		s.end(errHistory)
-		s.position.unfollow() // at once, as in guard
+		s.fail(errHistory)
 		return nil
 	}
 	s.position.heard(head.revision, time.Now())
-	switch err := s.position.reach(ctx, head, true, s.patienceNow()); {
+	switch err := s.position.reach(ctx, receipt{head, link}, true, s.patienceNow()); {
 	case ctx.Err() != nil:
 	case err == nil:
 		s.reached(ctx)
-	case s.received.Load() == before:
+	case s.Revision() == before:
 		s.end(errStalled)
 	}
 	return nil // if the replica is behind all the same, the watch has much to send
@@ -439,6 +470,17 @@ func (s *session) patienceNow() time.Duration {
 		return s.chosen.timeout
 	}
 	return s.patience
+}
+
+// fail ends the session, and has the replica not follow the cluster at once: writes must not wait for
+// run to notice, or go to another history meanwhile.
+func (s *session) fail(reason error) {
+	s.end(reason)
+	if reason == errHistory {
+		s.position.cut()
+	} else {
+		s.position.unfollow()
+	}
 }
 
 // reached notes that the replica follows the cluster.

@@ -286,10 +286,16 @@ func TestAWitnessBeforeThatWasCompactedProvesNothing(t *testing.T) {
 	cluster, compacted = history{1, 12, map[int64]string{5: "1", 11: "2"}}, 10
 	s.apply(batch{changes: []change{{key: "a", value: "2"}}, revision: 11, witness: witness{Key: "a", At: 11}})
 	for range 2 { // the first look does not make it proved for the second
-		v, _, err := s.verify(ctx)
+		v, _, err := s.verify(ctx, true)
 		require.NoError(t, err)
 		assert.Equal(t, unproven, v)
 	}
+	v, _, err := s.verify(ctx, false)
+	require.NoError(t, err)
+	assert.Equal(t, same, v, "within a session, the watch is of one history")
+	v, _, err = s.verify(ctx, true)
+	require.NoError(t, err)
+	assert.Equal(t, same, v)
 }
 
 // A watch that hangs is found after the timeout, also in a session that has learnt patience.

@@ -6,20 +6,21 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A group is the writes of one transaction. Before it is sent, the committer owns it; then the
-// goroutine that sends it.
+// A group is the writes of one transaction. The mutex of its committer protects it.
 type group struct {
 	// writes have different keys: etcd refuses to write a key twice in a transaction. So their
 	// order means nothing.
 	writes map[string]*write
 	bytes  int
 	late   *time.Timer // launches the group after maxGather
+	sealed bool        // the writes are being sent
 }
 
 // A write is one operation, whose caller waits for done.
 type write struct {
-	op   clientv3.Op
-	done chan struct{} // closed by end
+	op    clientv3.Op
+	group *group        // nil for a write that came after a Close
+	done  chan struct{} // closed by end
 
 	// Written by end, before done is closed.
 	answer answer
@@ -55,20 +56,21 @@ func (c *committer) newGroup() *group {
 	return g
 }
 
-func (g *group) hasRoomFor(op clientv3.Op, most int) bool {
+func (g *group) hasRoomFor(op clientv3.Op, most, mostBytes int) bool {
 	_, same := g.writes[string(op.KeyBytes())]
-	return !same && len(g.writes) < most && g.bytes+bytesOf(op) <= maxGroupBytes
+	return !same && len(g.writes) < most && g.bytes+bytesOf(op) <= mostBytes
 }
 
 func (g *group) add(w *write) {
+	w.group = g
 	g.writes[string(w.op.KeyBytes())] = w
 	g.bytes += bytesOf(w.op)
 }
 
-// remove takes w out, and reports whether it was there.
+// remove takes w out, and reports whether it was there and not sealed. g may be nil.
 func (g *group) remove(w *write) bool {
 	key := string(w.op.KeyBytes())
-	if g.writes[key] != w {
+	if g == nil || g.sealed || g.writes[key] != w {
 		return false
 	}
 	delete(g.writes, key)
@@ -76,7 +78,7 @@ func (g *group) remove(w *write) bool {
 	return true
 }
 
-// operations returns the writes in some order, and their operations in the same.
+// operations returns the writes, and their operations in the same order.
 func (g *group) operations() (writes []*write, ops []clientv3.Op) {
 	for _, w := range g.writes {
 		writes, ops = append(writes, w), append(ops, w.op)

@@ -90,8 +90,20 @@ type found struct {
 	value    string
 }
 
-// look reads a key from the quorum, at a revision or, if that is 0, as it is now.
+// look reads a key from the quorum, at a revision or, if that is 0, as it is now. A client with several
+// endpoints takes them in turn. So if one does not answer, look asks the next, as often as the client
+// has endpoints.
 func (s *Store) look(ctx context.Context, key string, at int64) (found, error) {
+	for try := 1; ; try++ {
+		f, err := s.lookOnce(ctx, key, at)
+		unanswered := errors.Is(err, errTimeout) || errors.Is(err, rpctypes.ErrTimeout)
+		if !unanswered || ctx.Err() != nil || try >= len(s.client.Endpoints()) {
+			return f, err
+		}
+	}
+}
+
+func (s *Store) lookOnce(ctx context.Context, key string, at int64) (found, error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
 	answer, err := s.kv.Get(ctx, s.prefix+key, clientv3.WithRev(at))

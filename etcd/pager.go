@@ -6,18 +6,20 @@ import (
 	"time"
 )
 
-// A pager chooses how many entries the next page of a read has: etcd has no limit in bytes. Each
+// A pager chooses how many entries the next page of a read has: a range of etcd has no limit in bytes. Each
 // limit is chosen by the sizes of the entries before, for pages of about pageBytes. Pages are large
 // because the server counts all keys behind each page.
 //
 // A page may not come: over a slow link it takes longer than the timeout, and a client may have
 // been set to refuse large messages. The next session would only ask for the same page. So the
 // pager makes pages smaller, down to one entry. A request that hangs looks like a slow link, and
-// costs a page of each size two timeouts, so pages grow again where they come soon.
+// costs a page of each size two timeouts, so pages grow again where they come soon. They do not grow
+// beyond a size after one that the client has refused: it would refuse the next.
 type pager struct {
 	limit   int64
 	most    int64 // a page of more may not come
 	tried   bool  // a page of limit was asked for, and has not come in time
+	refused bool  // the client has refused a page as too large
 	timeout time.Duration
 }
 
@@ -46,7 +48,7 @@ func (p *pager) again(err error) bool {
 		return false
 	}
 	p.limit = max(p.limit/shrink, 1)
-	p.most, p.tried = p.limit, false
+	p.most, p.tried, p.refused = p.limit, false, p.refused || tooLarge
 	return true
 }
 
@@ -54,7 +56,7 @@ func (p *pager) again(err error) bool {
 // at most, because the next entries can be larger.
 func (p *pager) came(bytes int, took time.Duration) {
 	p.tried = false
-	if took < p.timeout/4 && p.most < math.MaxInt64/2 {
+	if took < p.timeout/4 && p.most < math.MaxInt64/2 && !p.refused {
 		p.most *= 2
 	}
 	wanted := max(p.limit*pageBytes/int64(bytes), 1)

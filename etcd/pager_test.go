@@ -79,6 +79,18 @@ func TestPagesGrowAgain(t *testing.T) {
 	assert.EqualValues(t, math.MaxInt64, p.most, "without an overflow")
 }
 
+// A client that refuses pages above a size gets no page above it again.
+func TestPagesDoNotGrowAfterARefusal(t *testing.T) {
+	p := newPager(time.Second)
+	for p.limit > 16 {
+		assert.True(t, p.again(status.Error(codes.ResourceExhausted, "larger than max")))
+	}
+	for range 10 {
+		p.came(16*ofEntry, 0)
+	}
+	assert.EqualValues(t, 16, p.limit)
+}
+
 // One page of three does not come: no page becomes smaller.
 func TestAnEndpointThatHangsDoesNotMakePagesSmaller(t *testing.T) {
 	p := newPager(time.Second)

@@ -33,15 +33,18 @@ type position struct {
 	at      place
 	head    int64 // the newest revision of the cluster that a response has named
 	contact time.Time
-	reading uint64 // see depart
-	behind  uint64 // times that the replica had not kept up
-	waiting map[*wait]struct{}
-	tokens  map[string]int64 // of the Updates that run: the revision of the transaction, or 0
+	reading uint64             // see depart
+	behind  uint64             // times that the replica had not kept up
+	waiting map[*wait]struct{} // for places of the present link
+	tokens  map[string]int64   // of the Updates that run: the revision of the transaction, or 0
 	closed  bool
 
 	// follows is closed while the replica follows the cluster.
 	follows   chan struct{}
 	following bool
+
+	link   context.Context // see cut
+	unlink context.CancelFunc
 }
 
 // A wait is one goroutine that waits for the replica to reach a place.
@@ -52,19 +55,22 @@ type wait struct {
 }
 
 func newPosition() *position {
+	link, unlink := context.WithCancel(context.Background())
 	return &position{
 		wanted:  make(chan struct{}, 1),
 		waiting: make(map[*wait]struct{}),
 		tokens:  make(map[string]int64),
 		follows: make(chan struct{}),
+		link:    link,
+		unlink:  unlink,
 	}
 }
 
-// reach returns nil once the replica has reached a place. quiet says that there may be no
-// event of the prefix at that revision, as with the revision of a read. reach returns
-// an error at the end of ctx, after patience, by a Close, and if the replica turns to another
-// cluster.
-func (p *position) reach(ctx context.Context, until place, quiet bool, patience time.Duration) error {
+// reach returns nil once the replica has reached a place by the link of the place. quiet says that
+// there may be no event of the prefix at that revision, as with the revision of a read. reach returns
+// errCut if the link ends before, and an error at the end of ctx, after patience, by a Close, and if
+// the replica turns to another cluster.
+func (p *position) reach(ctx context.Context, until receipt, quiet bool, patience time.Duration) error {
 	w := p.enlist(until, quiet)
 	late := time.NewTimer(patience) // a context with a timeout costs more than the wait
 	defer late.Stop()
@@ -78,12 +84,14 @@ func (p *position) reach(ctx context.Context, until place, quiet bool, patience 
 	}
 }
 
-func (p *position) enlist(until place, quiet bool) *wait {
-	w := &wait{until, quiet, make(chan error, 1)}
+func (p *position) enlist(until receipt, quiet bool) *wait {
+	w := &wait{until.place, quiet, make(chan error, 1)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.at.has(until):
+	case until.link != p.link:
+		w.done <- errCut
+	case p.at.has(until.place):
 		w.done <- nil
 	case p.closed:
 		w.done <- ErrClosed
@@ -247,6 +255,11 @@ func (p *position) follow(ctx context.Context) (news bool) {
 func (p *position) unfollow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.stopFollowing()
+}
+
+// stopFollowing is unfollow for a caller that holds p.mu.
+func (p *position) stopFollowing() {
 	if p.following && !p.closed {
 		p.following = false
 		p.follows = make(chan struct{})

@@ -13,9 +13,15 @@ import (
 // waiting starts a wait, and returns the channel of its end.
 func waiting(ctx context.Context, p *position, until place, quiet bool) <-chan error {
 	done := make(chan error, 1)
-	go func() { done <- p.reach(ctx, until, quiet, time.Hour) }()
+	go func() { done <- p.reach(ctx, p.receipt(until), quiet, time.Hour) }()
 	synctest.Wait()
 	return done
+}
+
+// receipt returns a place with the present link.
+func (p *position) receipt(at place) receipt {
+	link, _ := p.linked()
+	return receipt{at, link}
 }
 
 // turn moves the position as one that has read everything does.
@@ -33,7 +39,7 @@ func TestAWaitEndsAtItsRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPosition()
 		turn(p, place{1, 10})
-		require.NoError(t, p.reach(t.Context(), place{1, 10}, false, time.Hour), "it is there")
+		require.NoError(t, p.reach(t.Context(), p.receipt(place{1, 10}), false, time.Hour), "it is there")
 		eleven := waiting(t.Context(), p, place{1, 11}, false)
 		thirteen := waiting(t.Context(), p, place{1, 13}, false)
 		assert.False(t, isOver(eleven))
@@ -69,7 +75,7 @@ func TestAWaitEndsWithItsContextAndItsPatience(t *testing.T) {
 		done := waiting(ctx, p, place{1, 1}, false)
 		cancel(ErrClosed)
 		require.Equal(t, ErrClosed, <-done)
-		err := p.reach(t.Context(), place{1, 1}, false, time.Minute)
+		err := p.reach(t.Context(), p.receipt(place{1, 1}), false, time.Minute)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Empty(t, p.waiting, "nothing is left of a wait")
 	})
@@ -79,10 +85,10 @@ func TestAWaitEndsWithItsContextAndItsPatience(t *testing.T) {
 func TestAWaitThatHasEndedIsNotForgotten(t *testing.T) {
 	p := newPosition()
 	turn(p, place{1, 10})
-	w := p.enlist(place{1, 11}, false)
+	w := p.enlist(p.receipt(place{1, 11}), false)
 	p.advance(place{1, 11})
 	require.NoError(t, p.forget(w, context.Canceled))
-	w = p.enlist(place{1, 12}, false)
+	w = p.enlist(p.receipt(place{1, 12}), false)
 	require.Equal(t, context.Canceled, p.forget(w, context.Canceled))
 }
 
@@ -93,8 +99,8 @@ func TestACloseEndsWaits(t *testing.T) {
 		done := waiting(t.Context(), p, place{1, 11}, true)
 		p.close()
 		require.ErrorIs(t, <-done, ErrClosed)
-		require.ErrorIs(t, p.reach(t.Context(), place{1, 11}, false, time.Hour), ErrClosed)
-		require.NoError(t, p.reach(t.Context(), place{1, 10}, false, time.Hour), "what is here is here")
+		require.ErrorIs(t, p.reach(t.Context(), p.receipt(place{1, 11}), false, time.Hour), ErrClosed)
+		require.NoError(t, p.reach(t.Context(), p.receipt(place{1, 10}), false, time.Hour), "what is here is here")
 		assert.False(t, p.follow(t.Context()), "it does not follow again")
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/connectivity"
 
 	"github.com/windevkay/forge/genie"
 )
@@ -56,10 +55,6 @@ func (f *follower) readPages(ctx context.Context, d *difference) (mark, error) {
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00" // the next key in order
 		next.came(bytes, time.Since(began))
 	}
-}
-
-func (f *follower) isConnected() bool {
-	return f.client.ActiveConnection().GetState() == connectivity.Ready
 }
 
 // readPage reads a page at a revision or, if that is 0, at the newest, whose number is in the

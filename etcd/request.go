@@ -31,50 +31,61 @@ func (s *Store) attempt(ctx context.Context) (context.Context, context.CancelFun
 type request func(ctx context.Context) (place, error)
 
 // write sends a request that changes the cluster. The request is sent once the replica follows
-// the cluster and the client is connected, and is sent again only after an answer that says
-// that it was refused. kind makes the error.
+// the cluster and the client is connected, and is sent again only if it was not sent, or after an
+// answer that says that it was refused. kind makes the error.
 func (s *Store) write(ctx context.Context, send request, kind func(error) error) (receipt, error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
 	for pause := firstPause; ; pause = longer(pause) {
-		if err := s.ready(ctx); err != nil {
+		link, err := s.ready(ctx)
+		if err != nil {
 			return receipt{}, marked(ErrUnavailable, err)
 		}
-		session := s.position.followed()
-		at, err := send(ctx)
+		at, err := send(withLink(ctx, link))
 		if err == nil || !rule(err).again || !sleep(ctx, pause) {
-			return receipt{at, session}, kind(ended(ctx, err))
+			return receipt{at, link}, kind(ended(ctx, err))
 		}
 	}
 }
 
-// ready waits until a write has a chance. A write that ends here was not sent, so its outcome is
-// known.
+// ready waits until a write has a chance, and returns the link that it is to be sent by. A write
+// that ends here was not sent, so its outcome is known.
 //
 // The replica must follow the cluster because a write is answered when it is visible here, and
 // because a replica that has not seen the cluster since its start may be that of another. The
 // connection must stand because the client of etcd waits for one and reports the end of this
 // wait like the loss of an answer.
-func (s *Store) ready(ctx context.Context) error {
-	select {
-	case <-s.position.followed():
-	case <-ctx.Done():
-	}
-	switch {
-	case s.life.Err() != nil:
-		return ErrClosed // ctx ends by a Close, too, but perhaps a moment later
-	case ctx.Err() != nil:
-		return reasonOf(ctx)
-	}
-	for connection := s.client.ActiveConnection(); ; {
-		state := connection.GetState()
-		if state == connectivity.Ready {
-			return nil
+func (s *Store) ready(ctx context.Context) (link context.Context, err error) {
+	for {
+		link, followed := s.position.linked()
+		select {
+		case <-followed:
+		case <-ctx.Done():
 		}
+		switch {
+		case s.life.Err() != nil:
+			return nil, ErrClosed // ctx ends by a Close, too, but perhaps a moment later
+		case ctx.Err() != nil:
+			return nil, reasonOf(ctx)
+		case s.isConnected() && s.position.isOn(link): // in this order
+			return link, nil
+		}
+		s.awaitConnection(ctx, link)
+	}
+}
+
+func (s *Store) isConnected() bool {
+	return s.client.ActiveConnection().GetState() == connectivity.Ready
+}
+
+// awaitConnection returns when the connection has changed, or the link has ended.
+func (s *Store) awaitConnection(ctx context.Context, link context.Context) {
+	ctx, cancel := whileLinked(ctx, link)
+	defer cancel()
+	connection := s.client.ActiveConnection()
+	if state := connection.GetState(); state != connectivity.Ready {
 		connection.Connect()
-		if !connection.WaitForStateChange(ctx, state) {
-			return reasonOf(ctx)
-		}
+		connection.WaitForStateChange(ctx, state)
 	}
 }
 
@@ -82,39 +93,8 @@ func (s *Store) ready(ctx context.Context) error {
 func (s *Store) awaitFollowing(ctx context.Context) error {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
-	return marked(ErrUnavailable, s.ready(ctx))
-}
-
-// A receipt says where the cluster has applied a write.
-type receipt struct {
-	place
-	session <-chan struct{} // that of position.followed, before the write was sent
-}
-
-// visible returns once the replica shows a change that the quorum has acknowledged.
-//
-// The cluster may have been restored from an older backup meanwhile. Then the replica reaches the
-// revision, and it is another write. So if the replica has begun to follow the cluster anew since
-// the write was sent, visible looks whether the cluster has the change.
-func (s *Store) visible(ctx context.Context, at receipt, c change) error {
-	err := s.position.reach(ctx, at.place, false, s.chosen.timeout)
-	if err == nil && at.session != s.position.followed() {
-		err = s.remains(ctx, at.place, c)
-	}
-	if err != nil {
-		return &NotVisibleError{at.revision, err}
-	}
-	return nil
-}
-
-// remains returns nil if the cluster has in its history a change that it had at a place.
-func (s *Store) remains(ctx context.Context, at place, c change) error {
-	m := mark{Revision: at.revision, Cluster: at.cluster, Witness: witness{c.key, at.revision, c.deleted}}
-	v, _, err := s.judge(ctx, standing{m, c.value})
-	if err == nil && v != same {
-		err = errReplaced
-	}
-	return err
+	_, err := s.ready(ctx)
+	return marked(ErrUnavailable, err)
 }
 
 // The pauses between requests, and between sessions, grow from firstPause to longestPause.

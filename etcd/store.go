@@ -303,7 +303,7 @@ func newStore(c *clientv3.Client, prefix string, chosen settings, replica *genie
 func (s *Store) start(m mark) (outcomes <-chan error) {
 	life, end := context.WithCancelCause(context.Background())
 	s.life = life
-	s.kv, s.leases = clientv3.NewKV(s.client), clientv3.NewLease(s.client)
+	s.kv, s.leases = newKV(s.client), clientv3.NewLease(s.client)
 	s.sets, s.deletions = s.newCommitter(), s.newCommitter()
 	s.position.restore(m)
 	f := &follower{Store: s, mark: m, patience: s.chosen.timeout, outcomes: make(chan error, 1)}
@@ -373,10 +373,10 @@ func isFinal(err error) bool {
 	return r.refused && !r.again && !vanished // the next session reads another revision
 }
 
-// Get returns the value of key in the replica, and reports whether key is there. Get never
-// waits for the cluster. It sees every write of this Store that has returned nil. All readers see one
-// history: revisions in their order, and whole transactions. The replica may
-// be behind the cluster: [Store.Sync] first makes it linearizable.
+// Get returns the value of key in the replica, and reports whether key is there. Get never waits
+// for the cluster. It sees every write of this Store that has returned nil. All readers see one
+// history: revisions in their order, and whole transactions. The replica may be behind the cluster:
+// [Store.Sync] first makes it linearizable.
 func (s *Store) Get(key string) (string, bool) {
 	if key == markKey {
 		return "", false

@@ -40,19 +40,19 @@ const maxCopies = 10
 //
 // The errors are those of [Store.Set], and [ErrConflict] after the last try, or if ctx ends in the
 // pause between two tries: no write of fn was applied then. An error that is [ErrQuota] and not
-// [ErrUnknown] says that nothing was written, too. [ErrTooLarge] is also given for more operations than the cluster
-// allows, 128 by default. A write counts as one operation, and Update adds one of its own.
-// Comparisons are counted apart: a key that was read counts as two if it was there, and as one if
-// not.
+// [ErrUnknown] also says that nothing was written. [ErrTooLarge] is also given for more operations
+// than the cluster allows, 128 by default. A write counts as one operation, and Update adds one of
+// its own. Comparisons are counted apart: a key that was read counts as two if it was there, and as
+// one if not.
 //
 // If a connection breaks, the cluster may have applied a try or not. Update then looks: every
-// transaction leaves a token in the cluster, and the replica sees all tokens. Update returns nil
-// if it finds its own. If not, it sends the same transaction again if the first and the second
-// cannot both be applied, and calls fn again only if the first can no longer be applied. Else it
-// returns [ErrUnknown]: also at the end of ctx, after ten such copies without an answer, and if the
-// cluster has not come back after four times the time of [WithTimeout]. If ctx ends before
-// the time of WithTimeout has passed, Update has no time to look, and returns ErrUnknown, too. With
-// ErrUnknown, the last call of fn may be applied, and no earlier one.
+// transaction leaves a token in the cluster, and the replica sees all tokens. Update returns nil if
+// it finds its own. If not, it sends the same transaction again if the first and the second cannot
+// both be applied, and calls fn again only if the first can no longer be applied. Else it returns
+// [ErrUnknown]: also at the end of ctx, after ten such copies without an answer, and if the cluster
+// has not come back after four times the time of [WithTimeout]. If ctx ends before the time of
+// WithTimeout has passed, Update has no time to look, and returns ErrUnknown, too. With ErrUnknown,
+// the last call of fn may be applied, and no earlier one.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	token := s.name + "/" + strconv.FormatUint(s.updates.Add(1), 36)
 	s.position.expect(token)
@@ -84,7 +84,7 @@ func (u *update) run(ctx context.Context) error {
 		case err == nil && won:
 			err = u.store.visible(ctx, at, change{key: tokenKey, value: u.token})
 		case err == nil:
-			if err = u.catchUp(ctx, at.place, try, took); err == nil {
+			if err = u.catchUp(ctx, at, try, took); err == nil {
 				continue
 			}
 		}
@@ -174,12 +174,16 @@ func refusedByQuota(cause error) error {
 
 // overtaken is the end of settle for a copy of which a comparison has failed, at a place.
 func (u *update) overtaken(ctx context.Context, lost *Tx, failed receipt, cause error) (at receipt, won bool, err error) {
-	if err := u.store.caughtUp(ctx, failed.place); err != nil {
+	err = u.store.caughtUp(ctx, failed)
+	if err != nil && !(errors.Is(err, errCut) && u.synced(ctx)) {
 		return failed, false, u.unsettled(ctx, cause, err)
 	}
 	at, fate, err := u.fate(lost)
 	if err == nil && fate == undecided && lost.hasMissed() {
 		err = errOpen // the key that was missing may go away again
+	}
+	if err != nil {
+		err = joined(err, cause)
 	}
 	return at, fate == applied, err
 }
@@ -197,7 +201,7 @@ const (
 // everything was read anew, the token may have been among what was missed.
 func (u *update) fate(lost *Tx) (at receipt, f fate, err error) {
 	position := u.store.position
-	at.session = position.followed()
+	at.link, _ = position.linked()
 	u.store.replica.View(func(v *genie.View) error {
 		if lost.isDeadIn(v.Get) {
 			f = dead
@@ -206,8 +210,8 @@ func (u *update) fate(lost *Tx) (at receipt, f fate, err error) {
 	})
 	// After the view: all tokens up to the view were seen before it, and a read of everything
 	// that the view has is counted, or has begun.
-	now, reading := position.place()
-	at.place = now
+	var reading uint64
+	at.place, reading = position.place()
 	if reading != lost.reading {
 		return at, undecided, errMissing
 	}
@@ -272,11 +276,12 @@ func (u *update) commit(ctx context.Context, tx *Tx) (at receipt, won bool, err 
 // catchUp waits until the replica has the write that a try has met. From the second such try on
 // it also pauses, so that callers that meet each other come apart: the pauses double, from the
 // time that the try took, which is what each of n callers needs for itself, to 256 times that.
-func (u *update) catchUp(ctx context.Context, at place, try int, took time.Duration) error {
+func (u *update) catchUp(ctx context.Context, at receipt, try int, took time.Duration) error {
 	if try == maxTries {
 		return ErrConflict
 	}
-	if err := u.store.caughtUp(ctx, at); err != nil {
+	// The next try waits for the next link by itself.
+	if err := u.store.caughtUp(ctx, at); err != nil && !errors.Is(err, errCut) {
 		return err
 	}
 	if try > 1 && !sleep(ctx, min(took<<min(try-1, 8), longestPause)) {

@@ -26,10 +26,11 @@ var errEmptyKey = fmt.Errorf("empty key: %w", fs.ErrInvalid)
 //     does not send such a write again: between two sends another caller may have written the
 //     key.
 //
-// Sets of many callers travel together: while four requests of this Store are under way, further
-// Sets wait for the next answer, for 10 ms at most, and then go to the cluster as one transaction,
-// with one revision. So a [Store.Watch], of any replica, has them in one step. Each has its own
-// answer all the same: a write that the cluster refuses does not fail the others.
+// Sets of many callers travel together: while four requests with Sets are under way, further Sets
+// of this Store wait for the next answer, for 10 ms at most, and then go to the cluster as one
+// transaction, with one revision. So a [Store.Watch], of any replica, has them in one step. Each has
+// its own answer all the same: a write that the cluster refuses does not fail the others. The values
+// of ctx do not go with such a transaction.
 //
 // Set waits for a cluster that cannot be reached, or has no leader, until ctx ends, but no longer
 // than [WithTimeout] says, and then as long again at most for the replica.
@@ -62,27 +63,39 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// delete sends a deletion that has found nothing again if the link has ended since: a cluster that was
+// restored from a backup may have the key.
 func (s *Store) delete(ctx context.Context, key string) error {
 	if key == markKey {
 		return errEmptyKey
 	}
+	for {
+		if err := s.deleteOnce(ctx, key); err != errCut {
+			return err
+		}
+	}
+}
+
+// deleteOnce sends a deletion. If it has found nothing, another caller may have deleted the key, and
+// the replica still have it, so deleteOnce waits for the replica. It returns errCut if that was in vain.
+func (s *Store) deleteOnce(ctx context.Context, key string) error {
 	found := false
 	at, err := s.write(ctx, func(ctx context.Context) (place, error) {
 		answer, err := s.deletions.do(ctx, clientv3.OpDelete(s.prefix+key))
 		found = answer.found
 		return answer.at, err
 	}, ofWrite)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if found {
+	case found:
 		return s.visible(ctx, at, change{key: key, deleted: true})
 	}
-	// Another caller had deleted the key, and the replica may still have it.
-	if err := s.position.reach(ctx, at.place, true, s.chosen.timeout); err != nil {
-		return &NotVisibleError{at.revision, err}
+	err = s.position.reach(ctx, at, true, s.chosen.timeout)
+	if err != nil && err != errCut {
+		err = &NotVisibleError{at.revision, err}
 	}
-	return nil
+	return err
 }
 
 // SetWithTTL is [Store.Set] for an entry that the cluster deletes when its time to live, ttl,
@@ -103,7 +116,8 @@ func (s *Store) delete(ctx context.Context, key string) error {
 // Where many keys end, and an hour sooner or later does not matter, deleting them by Update is
 // cheaper. If ttl is not positive, SetWithTTL is a Delete.
 //
-// SetWithTTL takes as long as a Set, and the time of [WithTimeout] more for the lease.
+// If the lease ends before the write is sent, the error is rpctypes.ErrLeaseNotFound, and nothing was
+// written. SetWithTTL takes as long as a Set, and the time of [WithTimeout] more for the lease.
 func (s *Store) SetWithTTL(ctx context.Context, key, value string, ttl time.Duration) error {
 	if ttl <= 0 {
 		return s.Delete(ctx, key)
@@ -160,32 +174,35 @@ func (s *Store) Sync(ctx context.Context) error {
 	return nil
 }
 
-// sync asks again if the replica has begun to follow the cluster anew since it asked: the answer, or
-// what the replica has reached, may be of another history, where the revision means nothing.
+// sync asks again if the link has ended since it asked: the answer, or the place that the replica has
+// reached, may be of another history.
 //
-// One attempt is around all of it: its parts wait for other things, one after another.
+// One attempt is around all of it: sync waits for the connection, an answer, and the replica.
 func (s *Store) sync(ctx context.Context) error {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
 	for {
-		if err := s.ready(ctx); err != nil {
+		link, err := s.ready(ctx)
+		if err != nil {
 			return marked(ErrUnavailable, err)
 		}
-		session := s.position.followed()
-		now, err := s.look(ctx, tokenKey, 0)
-		if err != nil {
-			return ofRead(err)
-		}
-		if session != s.position.followed() {
-			continue
-		}
-		if err := s.caughtUp(ctx, now.place); err != nil || session == s.position.followed() {
+		if err = s.syncOn(ctx, link); err == nil || link.Err() == nil {
 			return err
 		}
 	}
 }
 
+func (s *Store) syncOn(ctx context.Context, link context.Context) error {
+	ctx, cancel := whileLinked(ctx, link)
+	defer cancel()
+	now, err := s.look(ctx, tokenKey, 0)
+	if err != nil {
+		return ofRead(err)
+	}
+	return s.caughtUp(ctx, receipt{now.place, link})
+}
+
 // caughtUp returns once the replica has reached the place of a read.
-func (s *Store) caughtUp(ctx context.Context, at place) error {
+func (s *Store) caughtUp(ctx context.Context, at receipt) error {
 	return marked(ErrUnavailable, s.position.reach(ctx, at, true, s.chosen.timeout))
 }

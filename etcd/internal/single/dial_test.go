@@ -2,10 +2,12 @@ package single
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
@@ -28,6 +30,27 @@ func calls(method string, f func(ctx context.Context, send func(context.Context)
 		}
 		return f(ctx, send)
 	})
+}
+
+// served has the calls of a method at a server go through f, which may send the request to the server
+// late, or not at all, and answer something else.
+func served(method string, f func(ctx context.Context, send func(context.Context) error) error) func(*embed.Config) {
+	return func(config *embed.Config) {
+		config.GRPCAdditionalServerOptions = append(config.GRPCAdditionalServerOptions, grpc.ChainUnaryInterceptor(
+			func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
+				if info.FullMethod != "/etcdserverpb."+method {
+					return handler(ctx, request)
+				}
+				var once sync.Once
+				err = f(ctx, func(ctx context.Context) error {
+					late, failure := handler(ctx, request)
+					once.Do(func() { answer = late })
+					return failure
+				})
+				once.Do(func() {}) // an answer that comes late is not looked at
+				return answer, err
+			}))
+	}
 }
 
 // A gate is in a client, and keeps the streams that are open when it holds, which are those of

@@ -64,7 +64,10 @@ func unreliable(late *sync.WaitGroup) func(ctx context.Context, send func(contex
 			})
 			return status.Error(codes.Unavailable, "the request is late")
 		case 4:
-			return []error{rpctypes.ErrGRPCNoLeader, status.Error(codes.Unknown, "?"), rpctypes.ErrGRPCTimeout}[rand.N(3)]
+			return []error{
+				rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCTimeout, status.Error(codes.Unknown, "?"),
+				status.Error(codes.Canceled, "?"), status.Error(codes.DeadlineExceeded, "?"),
+			}[rand.N(5)]
 		}
 		return send(ctx)
 	}
@@ -119,15 +122,15 @@ func someUpdate(ctx context.Context, s *etcd.Store, id string) (u tried) {
 
 // Each Update says the truth about its writes, whatever becomes of requests and connections.
 func TestRandomUpdates(t *testing.T) {
-	c := newCluster(t)
-	history := c.direct.Watch(t.Context(), prefix+"id", clientv3.WithPrefix())
 	var late, work sync.WaitGroup
+	c := newCluster(t, served("KV/Txn", unreliable(&late)))
+	history := c.direct.Watch(t.Context(), prefix+"id", clientv3.WithPrefix())
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	var mu sync.Mutex
 	results := make(map[string]tried)
 	for range 2 {
-		s := openWith(c, unreliable(&late))
+		s := c.open()
 		for range 4 {
 			work.Go(func() {
 				for ctx.Err() == nil {

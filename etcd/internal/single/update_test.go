@@ -298,25 +298,17 @@ func TestAnUpdateWithoutTimeToLook(t *testing.T) {
 	assert.Equal(t, "1", c.contents()["n"])
 }
 
-// openWith opens a Store whose client has the transactions go through f.
-func openWith(c *cluster, f func(ctx context.Context, send func(context.Context) error) error) *etcd.Store {
-	s, err := etcd.Open(c.t.Context(), dial(c.t, c.proxy.address(), calls("KV/Txn", f)), prefix, etcd.WithTimeout(time.Second))
-	require.NoError(c.t, err)
-	c.t.Cleanup(func() { s.Close() })
-	return s
-}
-
 // Reads work, and no transaction gets an answer that tells its outcome, as behind a gateway that
 // refuses them with codes of its own.
 func TestAnUpdateOfWhichNoTryIsAnswered(t *testing.T) {
 	t.Parallel() // it mostly pauses
-	c := newCluster(t)
-	c.put("n", "0")
 	var sent atomic.Int64
-	s := openWith(c, func(context.Context, func(context.Context) error) error {
+	c := newCluster(t, served("KV/Txn", func(context.Context, func(context.Context) error) error {
 		sent.Add(1)
 		return status.Error(codes.Unknown, "unexpected HTTP status code")
-	})
+	}))
+	c.put("n", "0")
+	s := c.open()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	err := s.Update(ctx, increment("n"))
@@ -334,15 +326,15 @@ func TestARefusedCopyOfALostTry(t *testing.T) {
 		"too large":     status.Error(codes.ResourceExhausted, "message larger than max"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCluster(t)
-			c.put("n", "0")
 			var late atomic.Pointer[func(context.Context) error]
-			s := openWith(c, func(_ context.Context, send func(context.Context) error) error {
+			c := newCluster(t, served("KV/Txn", func(_ context.Context, send func(context.Context) error) error {
 				if late.CompareAndSwap(nil, &send) {
 					return status.Error(codes.Unavailable, "error reading from server: EOF")
 				}
 				return refusal
-			})
+			}))
+			c.put("n", "0")
+			s := c.open()
 			err := s.Update(t.Context(), increment("n"))
 			require.ErrorIs(t, err, etcd.ErrUnknown)
 			for _, known := range []error{etcd.ErrUnavailable, etcd.ErrTooLarge, rpctypes.ErrPermissionDenied} {

@@ -62,21 +62,12 @@ func (r *run) loses(m, leader *cluster.Member) error {
 	})
 }
 
-// mute returns the cycle in which the messages of a member vanish, while those of the others reach it.
-// A leader then makes way for another. The member follows a leader that does not hear it, so it serves
-// old revisions, and answers nothing that needs a quorum. Clients are not told. The cycle does not wait
-// for writes meanwhile: a replica may fail for as long as the member is one of its endpoints.
-func mute(choose func(*cluster.Cluster, context.Context) (*cluster.Member, error)) func(*run) error {
-	return func(r *run) error {
-		ctx, cancel := context.WithTimeout(r.ctx, limit)
-		defer cancel()
-		m, err := choose(r.cluster, ctx)
-		if err != nil {
-			return err
-		}
-		r.others(m, func(o *cluster.Member) { r.cluster.Silence(m, o) })
-		return r.failAndMend()
-	}
+// mute has the messages of a member vanish, while those of the others reach it. A leader then makes
+// way for another. The member follows a leader that does not hear it, so it serves old revisions, and
+// answers nothing that needs a quorum. Clients are not told, and go on using it in turn.
+func mute(r *run, m *cluster.Member) error {
+	r.others(m, func(o *cluster.Member) { r.cluster.Silence(m, o) })
+	return nil
 }
 
 // eachAlone cuts off all members from each other.
