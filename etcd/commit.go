@@ -13,8 +13,9 @@ import (
 
 // A committer sends writes of many callers to the cluster by group commit, as databases do it with
 // their logs. While fewer than maxUnderway requests are under way, a write is sent at once. A later
-// write waits for the next answer, and all writes that wait travel together, in one transaction. So many callers cost the cluster few proposals, syncs and messages to each
-// watch, and a few callers wait for nothing (BenchmarkSet).
+// write waits for the next answer, and all writes that wait travel together, in one transaction. So
+// many callers cost the cluster few proposals, syncs and messages to each watch, and a few callers
+// wait for nothing (BenchmarkSet).
 //
 // A group is no transaction of the user: if the cluster refuses the group, each write of it is
 // sent again by itself, and has an answer of its own.

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A pager chooses how many entries the next page of a read has: a range of etcd has no limit in bytes. Each
-// limit is chosen by the sizes of the entries before, for pages of about pageBytes. Pages are large
-// because the server counts all keys behind each page.
+// A pager chooses how many entries the next page of a read has: a range of etcd has no limit in
+// bytes. Each limit is chosen by the sizes of the entries before, for pages of about pageBytes.
+// Pages are large because the server counts all keys behind each page.
 //
 // A page may not come: over a slow link it takes longer than the timeout, and a client may have
 // been set to refuse large messages. The next session would only ask for the same page. So the

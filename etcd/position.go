@@ -67,9 +67,9 @@ func newPosition() *position {
 }
 
 // reach returns nil once the replica has reached a place by the link of the place. quiet says that
-// there may be no event of the prefix at that revision, as with the revision of a read. reach returns
-// errCut if the link ends before, and an error at the end of ctx, after patience, by a Close, and if
-// the replica turns to another cluster.
+// there may be no event of the prefix at that revision, as with the revision of a read. reach
+// returns errCut if the link ends before, and an error at the end of ctx, after patience, by a
+// Close, and if the replica turns to another cluster.
 func (p *position) reach(ctx context.Context, until receipt, quiet bool, patience time.Duration) error {
 	w := p.enlist(until, quiet)
 	late := time.NewTimer(patience) // a context with a timeout costs more than the wait
