@@ -264,7 +264,7 @@ func TestHungEndpoint(t *testing.T) {
 // The parts of a Sync, each of which takes nearly as long as allowed, are over in that time together.
 func TestTheTimeOfASync(t *testing.T) {
 	ctx, c := t.Context(), newCluster(t)
-	const timeout = 500 * time.Millisecond
+	const timeout = 2 * time.Second
 	var gate gate
 	var slow atomic.Bool
 	reads := calls("KV/Range", func(ctx context.Context, send func(context.Context) error) error {
