@@ -40,10 +40,10 @@ func (o once) Txn(ctx context.Context, r *etcdserverpb.TxnRequest, opts ...grpc.
 
 // sendOnce sends a request. The error of one that did not come to a connection is errUnsent.
 func sendOnce[R, A any](ctx context.Context, r R, opts []grpc.CallOption, send func(context.Context, R, ...grpc.CallOption) (A, error)) (A, error) {
-	once, end := context.WithCancel(ctx)
+	sending, end := context.WithCancel(ctx)
 	defer end()
 	t := newTicket(ctx)
-	answer, err := send(once, r, append(slices.Clip(opts), grpc.PerRPCCredentials(t), grpc.OnFinish(func(err error) {
+	answer, err := send(sending, r, append(slices.Clip(opts), grpc.PerRPCCredentials(t), grpc.OnFinish(func(err error) {
 		switch status.Code(err) {
 		case codes.Canceled, codes.DeadlineExceeded:
 			end()

@@ -54,9 +54,9 @@ func (s *Store) visibleAgain(ctx context.Context, late time.Time, at place, c ch
 	}
 }
 
-// remains returns nil if, by the link of a receipt, the cluster has in its history a change that it had
-// at the place, and the replica has come there. An error of the look is about the look and not about the write, so
-// errors.Is must not find it.
+// remains returns nil if, by the link of a receipt, the cluster has in its history a change that it
+// had at the place, and the replica has come there. An error of the look is about the look and not
+// about the write, so errors.Is must not find it.
 func (s *Store) remains(ctx context.Context, at receipt, c change) error {
 	ctx, cancel := whileLinked(ctx, at.link)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -145,6 +146,56 @@ func TestALookHoldsForItsLinkOnly(t *testing.T) {
 	err := s.visible(ctx, at, change{key: "a", value: "2"})
 	require.ErrorIs(t, err, errNotThere)
 	assert.Greater(t, looks, 1)
+}
+
+// A client with two endpoints takes them in turn, and one does not answer.
+func TestALookAsksTheNextEndpoint(t *testing.T) {
+	for _, endpoints := range []int{1, 2} {
+		s, _ := following(t, nil)
+		connected(t, s.Store)
+		s.client.SetEndpoints(slices.Repeat(s.client.Endpoints(), endpoints)...)
+		asked := 0
+		s.kv = hanging{answers{get: history{1, 10, map[int64]string{9: "1"}}.get}, func() bool { asked++; return asked == 1 }}
+		s.chosen.timeout = 10 * time.Millisecond
+		_, err := s.look(t.Context(), "a", 0)
+		if endpoints == 1 {
+			require.ErrorIs(t, err, errTimeout)
+		} else {
+			require.NoError(t, err)
+		}
+		assert.Equal(t, endpoints, asked)
+	}
+}
+
+// hanging is a KV of which some reads get no answer.
+type hanging struct {
+	answers
+	hangs func() bool
+}
+
+func (h hanging) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	if h.hangs() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.answers.Get(ctx, key, opts...)
+}
+
+// The link of a try ends while the Update waits for the write that the try has met. The Update goes on.
+func TestAnUpdateGoesOnAfterItsLink(t *testing.T) {
+	s, ctx := following(t, history{1, 10, map[int64]string{9: "1"}}.get)
+	connected(t, s.Store)
+	old := s.position.receipt(place{1, 11})
+	s.position.cut()
+	s.reached(ctx)
+	u := &update{store: s.Store}
+	require.NoError(t, u.catchUp(ctx, old, 1, 0), "the next try")
+
+	_, reading := s.position.place()
+	lost := newTx(nil, place{1, 10}, reading)
+	_, won, err := u.overtaken(ctx, lost, old, ErrUnknown)
+	require.NoError(t, err, "the copy of a lost try was refused, and the try is dead")
+	assert.False(t, won)
 }
 
 // A link ends with the connection, and not with a check that fails.

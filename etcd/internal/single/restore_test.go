@@ -45,7 +45,7 @@ var writes = map[string]func(ctx context.Context, s *etcd.Store) error{
 
 // unseen has a write be acknowledged while no event comes to the Store, then calls next, and returns
 // the result of the write.
-func (c *cluster) unseen(method string, write func(ctx context.Context, s *etcd.Store) error, next func(), opts ...grpc.DialOption) (*etcd.Store, error) {
+func (c *cluster) unseen(method string, write func(ctx context.Context, s *etcd.Store) error, next func(*etcd.Store), opts ...grpc.DialOption) (*etcd.Store, error) {
 	ctx, events := c.t.Context(), new(gate)
 	requests, done := answered(method)
 	s, err := etcd.Open(ctx, dial(c.t, c.proxy.address(), append(opts, events.option(), requests)...), prefix, etcd.WithTimeout(20*time.Second))
@@ -55,7 +55,7 @@ func (c *cluster) unseen(method string, write func(ctx context.Context, s *etcd.
 	result := make(chan error, 1)
 	go func() { result <- write(ctx, s) }()
 	<-done
-	next()
+	next(s)
 	defer events.release()
 	return s, <-result
 }
@@ -77,10 +77,8 @@ func TestAWriteBeforeARestore(t *testing.T) {
 				t.Parallel() // it mostly waits for servers to stop
 				c := newCluster(t)
 				c.fill(30)
-				c.stop()
-				kept := c.keep()
-				c.start()
-				s, err := c.unseen(method, write, func() {
+				kept := c.backup()
+				s, err := c.unseen(method, write, func(*etcd.Store) {
 					c.stop()
 					if test.restored {
 						c.folder = kept
@@ -105,16 +103,14 @@ func TestAWriteBeforeARestore(t *testing.T) {
 func TestADeleteOfNothingBeforeARestore(t *testing.T) {
 	c := newCluster(t)
 	c.fill(30)
-	c.stop()
-	kept := c.keep()
-	c.start()
+	kept := c.backup()
 	nothing := func(ctx context.Context, s *etcd.Store) error {
 		if _, err := c.direct.Delete(ctx, prefix+"key003"); err != nil {
 			return err
 		}
 		return s.Delete(ctx, "key003")
 	}
-	s, err := c.unseen("DeleteRange", nothing, func() {
+	s, err := c.unseen("DeleteRange", nothing, func(*etcd.Store) {
 		c.stop()
 		c.folder = kept
 		c.start()
@@ -139,7 +135,7 @@ func TestALookForAWriteThatHangs(t *testing.T) {
 		return invoker(ctx, method, request, reply, conn, opts...)
 	})
 	c := newCluster(t)
-	_, err := c.unseen("Put", writes["Put"], func() {
+	_, err := c.unseen("Put", writes["Put"], func(*etcd.Store) {
 		c.proxy.breakAll()
 		c.put("more", "x")
 	}, looks)
@@ -156,7 +152,7 @@ func TestAWriteThatTheClusterHasForgotten(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t)
 			c.fill(10)
-			s, err := c.unseen(method, write, func() {
+			s, err := c.unseen(method, write, func(*etcd.Store) {
 				c.proxy.refuse()
 				c.put("mine", "y")
 				c.put("", "the token of another process")
@@ -168,6 +164,13 @@ func TestAWriteThatTheClusterHasForgotten(t *testing.T) {
 			c.follows(s)
 		})
 	}
+}
+
+// backup returns a copy of what the cluster has. The cluster stops for that.
+func (c *cluster) backup() (folder string) {
+	c.stop()
+	defer c.start()
+	return c.keep()
 }
 
 // swap puts an older backup in the place of the cluster, and returns a copy of what the cluster had.
@@ -183,9 +186,7 @@ func (c *cluster) swap(older string) (newer string) {
 func TestSetsOverRestores(t *testing.T) {
 	c := newCluster(t)
 	c.fill(30)
-	c.stop()
-	kept := c.keep()
-	c.start()
+	kept := c.backup()
 	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address()), prefix, etcd.WithTimeout(5*time.Second))
 	require.NoError(t, err)
 	defer s.Close()
@@ -193,40 +194,47 @@ func TestSetsOverRestores(t *testing.T) {
 		for i := range 300 {
 			c.put(name(i), "x")
 		}
-		missing := c.setsOver(s, func() { kept = c.swap(kept) })
+		var missing sync.Map // keys that Get did not show after a nil
+		c.beside(s, func() { kept = c.swap(kept) }, func(int) {
+			key := fmt.Sprint("set", numbered.Add(1))
+			err := s.Set(t.Context(), key, "x")
+			if _, there := s.Get(key); err == nil && !there {
+				missing.Store(key, nil)
+			}
+		})
 		c.follows(s)
 		have := c.contents()
-		for _, key := range missing {
+		for key := range missing.Range {
 			assert.NotContains(t, have, key, "the Set returned nil, the cluster has it, and Get did not")
 		}
 	}
 }
 
-// setsOver calls Set from many goroutines while a function runs and for a while after it, and
-// returns the keys that Get did not show after a nil.
-func (c *cluster) setsOver(s *etcd.Store, f func()) (missing []string) {
+// beside calls work from 64 goroutines while a function runs, and until each may have met both what
+// was before the function and what is after it. work gets the number of its goroutine.
+func (c *cluster) beside(s *etcd.Store, f func(), work func(i int)) {
+	c.t.Helper()
+	const goroutines = 64
 	ctx, stop := context.WithCancel(c.t.Context())
-	var mu sync.Mutex
-	var work sync.WaitGroup
-	for range 64 {
-		work.Go(func() {
+	var calls atomic.Int64
+	var working sync.WaitGroup
+	for i := range goroutines {
+		working.Go(func() {
 			for ctx.Err() == nil {
-				key := fmt.Sprint("set", numbered.Add(1))
-				err := s.Set(c.t.Context(), key, "x")
-				if _, there := s.Get(key); err == nil && !there {
-					mu.Lock()
-					missing = append(missing, key)
-					mu.Unlock()
-				}
+				work(i)
+				calls.Add(1)
 			}
 		})
 	}
-	time.Sleep(200 * time.Millisecond)
+	more := func() {
+		from := calls.Load()
+		eventually(c.t, func() bool { return s.Stats().Following && calls.Load() > from+4*goroutines }, "calls go on")
+	}
+	more()
 	f()
-	time.Sleep(500 * time.Millisecond)
+	more()
 	stop()
-	work.Wait()
-	return missing
+	working.Wait()
 }
 
 var numbered atomic.Int64 // numbers keys
@@ -234,32 +242,18 @@ var numbered atomic.Int64 // numbers keys
 // Each Update adds 1 to a counter. In no history is a counter followed by another number: an Update
 // that has read one history is not applied to another.
 func TestUpdatesOverRestores(t *testing.T) {
-	const counters = 64
 	c := newCluster(t)
-	for i := range counters {
+	for i := range 64 {
 		c.put(fmt.Sprint("n", i), "0")
 	}
-	c.stop()
-	kept := c.keep()
-	c.start()
+	kept := c.backup()
 	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address()), prefix, etcd.WithTimeout(5*time.Second))
 	require.NoError(t, err)
 	defer s.Close()
 	for range 3 {
-		ctx, stop := context.WithCancel(t.Context())
-		var work sync.WaitGroup
-		for i := range counters {
-			work.Go(func() {
-				for ctx.Err() == nil {
-					s.Update(t.Context(), increment(fmt.Sprint("n", i)))
-				}
-			})
-		}
-		time.Sleep(200 * time.Millisecond)
-		kept = c.swap(kept)
-		time.Sleep(500 * time.Millisecond)
-		stop()
-		work.Wait()
+		c.beside(s, func() { kept = c.swap(kept) }, func(i int) {
+			s.Update(t.Context(), increment(fmt.Sprint("n", i)))
+		})
 		c.requireCounted()
 	}
 }
@@ -368,13 +362,11 @@ func TestABreakBetweenSessions(t *testing.T) {
 			t.Parallel() // it mostly waits for servers to stop
 			c := newCluster(t)
 			c.fill(30)
-			c.stop()
-			kept := c.keep()
-			c.start()
+			kept := c.backup()
 			l := &leaderless{now: make(chan struct{})}
-			s, err := c.unseen(method, write, func() {
+			s, err := c.unseen(method, write, func(s *etcd.Store) {
 				l.fail()
-				time.Sleep(6 * time.Millisecond) // into the pause between two sessions
+				eventually(t, func() bool { return s.Stats().LastError != nil }, "the session has ended")
 				c.stop()
 				c.folder = kept
 				c.start()

@@ -256,6 +256,31 @@ func TestSetWithTTL(t *testing.T) {
 	assert.Equal(t, map[string]string{"stays": "y", "updated": "y"}, s.Snapshot())
 }
 
+// A lease that ends before its write: nothing was written, and the error says so.
+func TestALeaseThatEndsBeforeItsWrite(t *testing.T) {
+	c := newCluster(t)
+	grants := calls("Lease/LeaseGrant", func(ctx context.Context, send func(context.Context) error) error {
+		if err := send(ctx); err != nil {
+			return err
+		}
+		leases, err := c.direct.Leases(ctx)
+		if err != nil {
+			return err
+		}
+		for _, lease := range leases.Leases {
+			_, err = c.direct.Revoke(ctx, lease.ID)
+		}
+		return err
+	})
+	s, err := etcd.Open(t.Context(), dial(t, c.proxy.address(), grants), prefix)
+	require.NoError(t, err)
+	defer s.Close()
+	err = s.SetWithTTL(t.Context(), "key", "value", time.Minute)
+	require.ErrorIs(t, err, rpctypes.ErrLeaseNotFound)
+	require.NotErrorIs(t, err, etcd.ErrUnknown)
+	assert.Empty(t, c.contents())
+}
+
 // Both forms of too large, a transaction with too many operations, and a full database.
 func TestLimits(t *testing.T) {
 	ctx := t.Context()
