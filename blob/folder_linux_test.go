@@ -4,36 +4,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/windevkay/forge/genie"
 	"github.com/windevkay/forge/genie/blob"
+	"github.com/windevkay/forge/genie/blob/internal/nobody"
 )
-
-// asNobody runs fn without the rights of root over files, on a thread of its own that ends
-// with it. A user who is not root runs fn with rights that are no more than that.
-func asNobody(t *testing.T, fn func()) {
-	t.Helper()
-	done, taken := make(chan struct{}), false
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread must not be used again
-		const nobody = 65534
-		syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
-		now, _, _ := syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
-		if taken = now == nobody || os.Geteuid() != 0; taken {
-			fn()
-		}
-	}()
-	<-done
-	if !taken {
-		t.Skip("this root has no right to act as another user")
-	}
-}
 
 // The driver lists a folder that it may not read as an empty one. A restore must not take that
 // for a bucket without copies. With the mode 0311, the objects in it may be read by their names.
@@ -53,7 +31,7 @@ func TestAFolderThatMayNotBeRead(t *testing.T) {
 				place := filepath.Join(path, prefix)
 				require.NoError(t, os.Chmod(place, mode))
 				t.Cleanup(func() { require.NoError(t, os.Chmod(place, 0o755)) })
-				asNobody(t, func() {
+				nobody.Run(t, func() {
 					_, err = copies.Restore(t.Context(), store)
 				})
 				require.ErrorIs(t, err, fs.ErrPermission)

@@ -3,33 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// asNobody runs fn without the rights of root over files, on a thread of its own that ends
-// with it. A user who is not root runs fn with rights that are no more than that.
-func asNobody(t *testing.T, fn func()) {
-	t.Helper()
-	done, taken := make(chan struct{}), false
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread must not be used again
-		const nobody = 65534
-		syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
-		now, _, _ := syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
-		if taken = now == nobody || os.Geteuid() != 0; taken {
-			fn()
-		}
-	}()
-	<-done
-	if !taken {
-		t.Skip("this root has no right to act as another user")
-	}
-}
+	"github.com/windevkay/forge/genie/blob/internal/nobody"
+)
 
 // A folder whose names may not be read, and whose files may, is not one without copies.
 func TestAFolderThatMayNotBeRead(t *testing.T) {
@@ -48,7 +27,7 @@ func TestAFolderThatMayNotBeRead(t *testing.T) {
 	t.Chdir(parent)
 	as := func(mode os.FileMode, args ...string) (got result) {
 		require.NoError(t, os.Chmod(host, mode))
-		asNobody(t, func() { got = geniebackup(t, args...) })
+		nobody.Run(t, func() { got = geniebackup(t, args...) })
 		return got
 	}
 	for _, where := range []string{folder, "bucket", "file://" + folder, "file://./bucket"} {
